@@ -1,0 +1,421 @@
+//! The vocabulary of idgate: parsed newtypes and closed enums that are safe to log.
+//!
+//! Nothing here can hold a name, a number, a date of birth or an image. Every closed enum has one wire spelling
+//! (`as_str`), which is what `idgate scan --json`, metrics and stored records use.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Declares a closed enum with one lower-case spelling per variant, `ALL`, `as_str`, `Display`, `FromStr` and serde.
+macro_rules! closed_enum {
+    ($(#[$meta:meta])* $name:ident { $($(#[$vmeta:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum $name { $($(#[$vmeta])* #[serde(rename = $text)] $variant),+ }
+
+        impl $name {
+            /// Every value, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The one spelling used on the wire, in JSON, in metrics and in stored records.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Malformed;
+            fn from_str(s: &str) -> Result<Self, Malformed> {
+                match s { $($text => Ok(Self::$variant),)+ _ => Err(Malformed(stringify!($name))) }
+            }
+        }
+    };
+}
+
+/// A term that could not be parsed. Names the kind of term, never the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid {0}")]
+pub struct Malformed(pub &'static str);
+
+/// Declares an identifier newtype: `min..=max` characters, each accepted by `$ok`.
+macro_rules! identifier {
+    ($(#[$meta:meta])* $name:ident, $max:literal) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The longest accepted text, in characters.
+            pub const MAX: usize = $max;
+
+            /// The text as it was given.
+            pub fn as_str(&self) -> &str { &self.0 }
+        }
+
+        impl FromStr for $name {
+            type Err = Malformed;
+            fn from_str(s: &str) -> Result<Self, Malformed> {
+                let fits = !s.is_empty() && s.len() <= Self::MAX
+                    && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:~/@+=".contains(&b));
+                if fits { Ok(Self(s.to_owned())) } else { Err(Malformed(stringify!($name))) }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Malformed;
+            fn try_from(s: String) -> Result<Self, Malformed> { s.parse() }
+        }
+
+        impl From<$name> for String {
+            fn from(v: $name) -> String { v.0 }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&self.0) }
+        }
+    };
+}
+
+identifier!(
+    /// The service that asks (the verified `sub` of its bearer token). 1 to 128 of `A-Z a-z 0-9 - _ . : ~ / @ + =`.
+    RelyingParty, 128
+);
+identifier!(
+    /// The relying party's own name for the person concerned, opaque to idgate. Same alphabet as [`RelyingParty`].
+    SubjectRef, 128
+);
+identifier!(
+    /// Chosen by the caller to make a retry safe. Same alphabet as [`RelyingParty`].
+    IdempotencyKey, 128
+);
+identifier!(
+    /// Names one row of the rule table, for example `default/signup`.
+    RuleId, 64
+);
+
+/// Names one decision: a UUID (version 7), made by idgate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub struct DecisionId(pub uuid::Uuid);
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl FromStr for DecisionId {
+    type Err = Malformed;
+    fn from_str(s: &str) -> Result<Self, Malformed> {
+        if s.len() != 36 {
+            return Err(Malformed("DecisionId"));
+        }
+        uuid::Uuid::parse_str(s).map(Self).map_err(|_| Malformed("DecisionId"))
+    }
+}
+
+/// A country (ISO 3166-1 alpha-2) with an optional subdivision (ISO 3166-2), upper case: `KR`, `US-CA`; `ZZ` is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Jurisdiction {
+    country: [u8; 2],
+    subdivision: Option<[u8; 3]>,
+}
+
+impl Jurisdiction {
+    /// The place is not known: the rules that hold everywhere apply, with the latest time zone.
+    pub const UNKNOWN: Self = Self { country: *b"ZZ", subdivision: None };
+
+    /// The two-letter country code.
+    pub fn country(&self) -> &str {
+        std::str::from_utf8(&self.country).expect("parsed as ASCII letters")
+    }
+
+    /// The subdivision code without the country, if one was given.
+    pub fn subdivision(&self) -> Option<&str> {
+        let s = self.subdivision.as_ref()?;
+        let end = s.iter().position(|b| *b == 0).unwrap_or(s.len());
+        Some(std::str::from_utf8(&s[..end]).expect("parsed as ASCII letters and digits"))
+    }
+
+    /// The same place without its subdivision.
+    pub fn nation(self) -> Self {
+        Self { subdivision: None, ..self }
+    }
+}
+
+impl fmt::Display for Jurisdiction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.subdivision() {
+            Some(s) => write!(f, "{}-{s}", self.country()),
+            None => f.write_str(self.country()),
+        }
+    }
+}
+
+impl FromStr for Jurisdiction {
+    type Err = Malformed;
+    fn from_str(s: &str) -> Result<Self, Malformed> {
+        const BAD: Malformed = Malformed("Jurisdiction");
+        let (country, sub) = match s.split_once('-') {
+            Some((c, sub)) => (c, Some(sub)),
+            None => (s, None),
+        };
+        let country: [u8; 2] = country.as_bytes().try_into().map_err(|_| BAD)?;
+        if !country.iter().all(u8::is_ascii_uppercase) {
+            return Err(BAD);
+        }
+        let subdivision = match sub {
+            None => None,
+            Some(sub) => {
+                let fits = (1..=3).contains(&sub.len())
+                    && sub.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+                if !fits {
+                    return Err(BAD);
+                }
+                let mut code = [0u8; 3];
+                code[..sub.len()].copy_from_slice(sub.as_bytes());
+                Some(code)
+            }
+        };
+        Ok(Self { country, subdivision })
+    }
+}
+
+impl TryFrom<String> for Jurisdiction {
+    type Error = Malformed;
+    fn try_from(s: String) -> Result<Self, Malformed> {
+        s.parse()
+    }
+}
+
+impl From<Jurisdiction> for String {
+    fn from(v: Jurisdiction) -> String {
+        v.to_string()
+    }
+}
+
+closed_enum! {
+    /// What the relying party wants to know the age for. Selects the rule together with the [`Jurisdiction`].
+    Purpose {
+        /// Opening an account.
+        Signup = "signup",
+        /// Starting a live stream.
+        LiveStream = "live_stream",
+        /// Watching content that is restricted to adults.
+        AdultContent = "adult_content",
+        /// Buying or receiving paid items.
+        Purchase = "purchase",
+        /// Reading the date of birth itself (DocumentService only).
+        DobExtraction = "dob_extraction",
+    }
+}
+
+closed_enum! {
+    /// The documents idgate tells apart.
+    DocumentKind {
+        /// Korean resident card (주민등록증).
+        KrResidentCard = "kr_resident_card",
+        /// Korean alien registration, permanent resident or overseas Korean card.
+        KrAlienCard = "kr_alien_card",
+        /// Korean driver's licence (운전면허증).
+        KrDriverLicence = "kr_driver_licence",
+        /// Korean youth card (청소년증).
+        KrYouthCard = "kr_youth_card",
+        /// ICAO 9303 card with three lines of 30.
+        Td1 = "td1",
+        /// ICAO 9303 card with two lines of 36 (the French national card of 1988 to 2021 is reported here too).
+        Td2 = "td2",
+        /// ICAO 9303 passport with two lines of 44.
+        Td3 = "td3",
+        /// ICAO 9303 visa with two lines of 44.
+        MrvA = "mrva",
+        /// ICAO 9303 visa with two lines of 36.
+        MrvB = "mrvb",
+        /// Another identity document with a labelled, printed date of birth.
+        OtherId = "other_id",
+    }
+}
+
+closed_enum! {
+    /// How well a date of birth is witnessed: idgate's own ladder, lowest first. It claims no external assurance level.
+    AssuranceLevel {
+        /// One reading and nothing that confirms it. May deny, never allow.
+        Unwitnessed = "unwitnessed",
+        /// A second, separate reading gave the same date.
+        Witnessed = "witnessed",
+        /// The document's own check digits or checksum hold over the date.
+        Checked = "checked",
+        /// Two separate places of the document agree (for example printed date and MRZ), and the check digits hold.
+        Corroborated = "corroborated",
+    }
+}
+
+closed_enum! {
+    /// Why no date of birth was accepted. Order of declaration is the order of reports.
+    Reason {
+        /// No bytes were sent.
+        EmptyFile = "empty_file",
+        /// The bytes are no picture format that idgate knows.
+        UnknownFormat = "unknown_format",
+        /// A known format that is not accepted: GIF, BMP, TIFF, AVIF and the like.
+        UnsupportedFormat = "unsupported_format",
+        /// HEIC or HEIF: the phone can send JPEG instead.
+        HeicNotSupported = "heic_not_supported",
+        /// A PDF: send a picture of the document instead.
+        PdfNotSupported = "pdf_not_supported",
+        /// The file says it is a picture, but cannot be decoded.
+        CorruptFile = "corrupt_file",
+        /// The file ends before the picture does.
+        TruncatedFile = "truncated_file",
+        /// More bytes than accepted.
+        TooManyBytes = "too_many_bytes",
+        /// More pixels than accepted, told from the header alone.
+        TooManyPixels = "too_many_pixels",
+        /// Too few pixels for any document to be legible.
+        TooSmall = "too_small",
+        /// Reading was stopped because it took too long.
+        TimedOut = "timed_out",
+        /// The picture is out of focus or shaken.
+        Blurred = "blurred",
+        /// A reflection hides part of the document.
+        Glare = "glare",
+        /// Too dark or too bright to read.
+        BadExposure = "bad_exposure",
+        /// Part of the document lies outside the picture.
+        CutOff = "cut_off",
+        /// The document fills too little of the picture.
+        DocumentTooSmall = "document_too_small",
+        /// No document was found in the picture.
+        NoDocument = "no_document",
+        /// A document was found, but it is of no kind that idgate reads.
+        UnsupportedDocument = "unsupported_document",
+        /// A document was found, but no date of birth on it.
+        NoBirthDate = "no_birth_date",
+        /// A number or MRZ was found, but could not be read with certainty.
+        NumberUnreadable = "number_unreadable",
+        /// A date was read, but nothing confirms it well enough for what was asked.
+        NotWitnessed = "not_witnessed",
+        /// The date as printed does not exist, lies in the future, or is implausible.
+        ImpossibleDate = "impossible_date",
+        /// The document shows a date of birth that is unknown in part or in whole, and the age cannot be told.
+        BirthDateUnknown = "birth_date_unknown",
+        /// Two places of the document contradict each other.
+        Inconsistent = "inconsistent",
+        /// The document has expired.
+        Expired = "expired",
+        /// The document is a published specimen.
+        Specimen = "specimen",
+    }
+}
+
+impl Reason {
+    /// Whether another picture of the same document can help.
+    pub const fn retryable(self) -> bool {
+        match self {
+            Self::EmptyFile
+            | Self::UnknownFormat
+            | Self::UnsupportedFormat
+            | Self::HeicNotSupported
+            | Self::PdfNotSupported
+            | Self::CorruptFile
+            | Self::TruncatedFile
+            | Self::TooManyBytes
+            | Self::TooManyPixels
+            | Self::TooSmall
+            | Self::TimedOut
+            | Self::Blurred
+            | Self::Glare
+            | Self::BadExposure
+            | Self::CutOff
+            | Self::DocumentTooSmall
+            | Self::NoDocument
+            | Self::NoBirthDate
+            | Self::NumberUnreadable
+            | Self::NotWitnessed
+            | Self::ImpossibleDate
+            | Self::Inconsistent => true,
+            Self::UnsupportedDocument | Self::BirthDateUnknown | Self::Expired | Self::Specimen => false,
+        }
+    }
+}
+
+closed_enum! {
+    /// A remark about a document that was read. Signals may refuse or send to review; they never allow.
+    Signal {
+        /// The expiry date has passed.
+        Expired = "expired",
+        /// The identity is that of a published specimen.
+        Specimen = "specimen",
+        /// The printed date of birth and the MRZ differ.
+        PrintedDateConflict = "printed_date_conflict",
+        /// The seventh digit of the number does not belong to this kind of card.
+        NumberClassConflict = "number_class_conflict",
+        /// The checksum of the Korean number does not hold (normal for numbers issued since October 2020).
+        ChecksumMismatch = "checksum_mismatch",
+        /// The back of the number is masked.
+        NumberMasked = "number_masked",
+        /// The century was inferred, not read.
+        CenturyInferred = "century_inferred",
+        /// The day, or day and month, of birth is unknown; the youngest possible date was taken.
+        BirthDatePartial = "birth_date_partial",
+        /// A character was mended by its position class; other witnesses confirm the result.
+        Repaired = "repaired",
+        /// An issuer's known departure from ICAO 9303 was allowed for.
+        NonconformingIssuer = "nonconforming_issuer",
+        /// A check digit of the MRZ, other than the one over the birth date, does not hold.
+        CheckDigitMismatch = "check_digit_mismatch",
+        /// The holder would have been too young for this card when it was issued.
+        AgeAtIssueImplausible = "age_at_issue_implausible",
+        /// An alien card of a person under 17.
+        MinorOnAlienCard = "minor_on_alien_card",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jurisdictions_parse_strictly() {
+        for ok in ["KR", "US-CA", "CA-QC", "GB-ENG", "ZZ"] {
+            assert_eq!(ok.parse::<Jurisdiction>().unwrap().to_string(), ok);
+        }
+        for bad in ["", "K", "kr", "KOR", "US-", "US-cali", "US-CALI", "대한"] {
+            assert!(bad.parse::<Jurisdiction>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn identifiers_refuse_spaces_controls_and_excess() {
+        assert!("user:42/abc".parse::<SubjectRef>().is_ok());
+        for bad in [String::new(), "a b".into(), "a\n".into(), "홍길동".into(), "x".repeat(129)] {
+            assert!(bad.parse::<SubjectRef>().is_err());
+        }
+    }
+
+    #[test]
+    fn every_closed_enum_value_survives_a_round_trip() {
+        for r in Reason::ALL {
+            assert_eq!(r.as_str().parse::<Reason>().unwrap(), *r);
+        }
+        for k in DocumentKind::ALL {
+            assert_eq!(k.as_str().parse::<DocumentKind>().unwrap(), *k);
+        }
+        for s in Signal::ALL {
+            assert_eq!(s.as_str().parse::<Signal>().unwrap(), *s);
+        }
+    }
+
+    #[test]
+    fn errors_never_echo_the_input() {
+        let err = "900101-1990006 x".parse::<SubjectRef>().unwrap_err();
+        assert!(!err.to_string().contains("900101"));
+    }
+}

@@ -174,8 +174,8 @@ impl FromStr for Jurisdiction {
         let subdivision = match sub {
             None => None,
             Some(sub) => {
-                let fits = (1..=3).contains(&sub.len())
-                    && sub.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+                let fits =
+                    (1..=3).contains(&sub.len()) && sub.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
                 if !fits {
                     return Err(BAD);
                 }

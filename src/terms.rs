@@ -218,6 +218,20 @@ closed_enum! {
 }
 
 closed_enum! {
+    /// What the bearer token of a relying party lets it do. Each RPC asks for exactly one.
+    Scope {
+        /// Have an age checked.
+        AgeCheck = "age.check",
+        /// Read back decisions of its own and their explanations.
+        DecisionRead = "decision.read",
+        /// Read the fields of a document (with a purpose that allows it).
+        DocumentRead = "document.read",
+        /// Operate the service.
+        Admin = "admin",
+    }
+}
+
+closed_enum! {
     /// The documents idgate tells apart.
     DocumentKind {
         /// Korean resident card (주민등록증).

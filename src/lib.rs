@@ -1,0 +1,58 @@
+//! idgate reads a date of birth off a picture of an identity document, decides whether the person is old enough for
+//! what a relying party asks, and answers over gRPC with a signed token. The picture and the date of birth are gone
+//! when the answer leaves.
+//!
+//! # The promise
+//!
+//! When idgate must choose between refusing a person and exposing a person, it refuses.
+//!
+//! # The way data flows
+//!
+//! ```text
+//! Sensitive<bytes> -> Frame -> Region -> Text -> Document -> Evidence -> Decision -> Grant -> Token
+//!    (wire)          decode   locate    read     parse        validate    decide      prove    sign
+//! ```
+//!
+//! Each step's output is the next step's only input. Personal data ends at `Decision`: the modules after it cannot even
+//! name a date of birth. That is an import rule (`tests/it/architecture.rs`), not a review comment.
+//!
+//! # The layers
+//!
+//! A row imports only from the rows above it.
+//!
+//! | layer | modules | may import |
+//! |---|---|---|
+//! | vocabulary | [`terms`], [`secret`], [`telemetry`] | nothing |
+//! | rules: pure, no clock, no I/O | [`age`] | `secret`, `terms` |
+//! | | [`evidence`] | `age`, `secret`, `terms` |
+//! | | [`policy`] | `age`, `evidence`, `terms` |
+//! | | [`audit`] | `policy`, `terms` |
+//! | edges | [`tokens`] | `policy`, `secret`, `terms` |
+//! | | [`store`] | `audit`, `secret`, `terms` |
+//! | orchestration: order, I/O, the clock | [`flows`] | all of the above |
+//! | transport | [`server`] | `flows`, `secret`, `telemetry`, `terms` |
+//! | shell | [`config`], [`cli`], `main` | each module's `Settings`; `flows`, `server`, `telemetry` |
+//!
+//! # Invariants
+//!
+//! 1. Personal data lives only in `Sensitive` or `BirthDate`; both overwrite their memory and cannot be shown.
+//! 2. Only `policy::decide` makes a `Grant`, and only a `Grant` can be signed into a token.
+//! 3. A decision is recorded, with its audit entry, before its token is signed.
+//! 4. Of a person below the block threshold nothing is kept: no reference, no date, no history.
+//! 5. Every RPC has a row in `server::access`; one that has none is denied.
+//! 6. A negative answer is a value with status OK; an error status is for misuse, limits and faults.
+//! 7. Every queue has a bound, every input a limit, every wait a deadline.
+//!
+//! # Glossary
+//!
+//! **Relying party**: the service that asks. **Subject**: the person whose age is asked. **Guardian**: 법정대리인, who may
+//! consent for a subject. **Evidence**: a date of birth with the witnesses that support it. **Unreadable**: no usable
+//! evidence, with reasons the person can act on. **Assurance level**: idgate's own ladder; it claims nothing beyond
+//! itself. **Rule**: what holds for one jurisdiction and purpose; **policy digest**: the hash of all rules in force.
+//! **Decision**: an outcome under a rule. **Grant**: the proof that a decision allows a token. **`age_over_NN`**: the only
+//! kind of age claim a token carries.
+
+pub mod age;
+pub mod secret;
+pub mod server;
+pub mod terms;

@@ -120,6 +120,46 @@ impl FromStr for DecisionId {
     }
 }
 
+/// Names the exact rule table a decision was made with: SHA-256 over its canonical form. Written as 64 hex digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PolicyDigest(pub [u8; 32]);
+
+impl fmt::Display for PolicyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for PolicyDigest {
+    type Err = Malformed;
+    fn from_str(s: &str) -> Result<Self, Malformed> {
+        const BAD: Malformed = Malformed("PolicyDigest");
+        if s.len() != 64 || !s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+            return Err(BAD);
+        }
+        let mut digest = [0u8; 32];
+        for (byte, pair) in digest.iter_mut().zip(s.as_bytes().chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| BAD)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| BAD)?;
+        }
+        Ok(Self(digest))
+    }
+}
+
+impl TryFrom<String> for PolicyDigest {
+    type Error = Malformed;
+    fn try_from(s: String) -> Result<Self, Malformed> {
+        s.parse()
+    }
+}
+
+impl From<PolicyDigest> for String {
+    fn from(v: PolicyDigest) -> String {
+        v.to_string()
+    }
+}
+
 /// A country (ISO 3166-1 alpha-2) with an optional subdivision (ISO 3166-2), upper case: `KR`, `US-CA`; `ZZ` is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -424,6 +464,15 @@ mod tests {
         }
         for s in Signal::ALL {
             assert_eq!(s.as_str().parse::<Signal>().unwrap(), *s);
+        }
+    }
+
+    #[test]
+    fn policy_digests_are_64_lower_case_hex_digits() {
+        let text = "0123456789abcdef".repeat(4);
+        assert_eq!(text.parse::<PolicyDigest>().unwrap().to_string(), text);
+        for bad in [String::new(), text.to_uppercase(), "+1".repeat(32), "é".repeat(32), format!("{text}0")] {
+            assert!(bad.parse::<PolicyDigest>().is_err(), "{bad}");
         }
     }
 

@@ -7,20 +7,18 @@
 //! no I/O. The hash covers the bytes of the body as they were written, so links stay valid when entries gain fields.
 
 use crate::terms::{
-    AssuranceLevel, DecisionId, DocumentKind, Jurisdiction, Malformed, Purpose, Reason, RelyingParty, RuleId, Signal,
+    AssuranceLevel, DecisionId, DocumentKind, Jurisdiction, PolicyDigest, Purpose, Reason, RelyingParty, RuleId, Signal,
 };
+use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::fmt;
-use std::str::FromStr;
 
 /// Prefix of every hashed link; a new encoding gets a new prefix.
 const ENCODING: &[u8] = b"idgate audit chain, encoding 1\0";
 
-/// 32 bytes of SHA-256, spelled as 64 lower-case hexadecimal characters.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// The SHA-256 of a link; shown as 64 lower-case hexadecimal characters.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Digest(pub [u8; 32]);
 
 impl fmt::Display for Digest {
@@ -32,44 +30,6 @@ impl fmt::Display for Digest {
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-impl FromStr for Digest {
-    type Err = Malformed;
-    fn from_str(s: &str) -> Result<Self, Malformed> {
-        const BAD: Malformed = Malformed("Digest");
-        let (pairs, rest) = s.as_bytes().as_chunks::<2>();
-        if pairs.len() != 32 || !rest.is_empty() {
-            return Err(BAD);
-        }
-        let mut bytes = [0u8; 32];
-        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = hex_digit(*high).ok_or(BAD)? << 4 | hex_digit(*low).ok_or(BAD)?;
-        }
-        Ok(Self(bytes))
-    }
-}
-
-/// The value of one lower-case hexadecimal digit.
-const fn hex_digit(c: u8) -> Option<u8> {
-    match c {
-        b'0'..=b'9' => Some(c - b'0'),
-        b'a'..=b'f' => Some(c - b'a' + 10),
-        _ => None,
-    }
-}
-
-impl TryFrom<String> for Digest {
-    type Error = Malformed;
-    fn try_from(s: String) -> Result<Self, Malformed> {
-        s.parse()
-    }
-}
-
-impl From<Digest> for String {
-    fn from(v: Digest) -> String {
-        v.to_string()
     }
 }
 
@@ -129,7 +89,7 @@ pub struct Decided {
     /// The row of the rule table.
     pub rule: RuleId,
     /// The digest of the whole rule table.
-    pub policy: Digest,
+    pub policy: PolicyDigest,
     /// The kind of document, if one was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<DocumentKind>,
@@ -153,7 +113,7 @@ pub struct Blocked {
     hour: Timestamp,
     relying_party: RelyingParty,
     rule: RuleId,
-    policy: Digest,
+    policy: PolicyDigest,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     document: Option<DocumentKind>,
 }
@@ -164,7 +124,7 @@ impl Blocked {
         at: Timestamp,
         relying_party: RelyingParty,
         rule: RuleId,
-        policy: Digest,
+        policy: PolicyDigest,
         document: Option<DocumentKind>,
     ) -> Self {
         let second = at.as_second();
@@ -233,7 +193,7 @@ impl Link {
 }
 
 /// The end of a chain: how many entries it has and the hash of the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// The number of the last entry; 0 when there is none.
     pub seq: u64,
@@ -284,13 +244,13 @@ pub fn verify_chain<'a>(
 }
 
 fn hash(chain: u8, seq: u64, prev: &Digest, body: &str) -> Digest {
-    let mut sha = Sha256::new();
+    let mut sha = Context::new(&SHA256);
     sha.update(ENCODING);
-    sha.update([chain]);
-    sha.update(seq.to_be_bytes());
-    sha.update(prev.0);
+    sha.update(&[chain]);
+    sha.update(&seq.to_be_bytes());
+    sha.update(&prev.0);
     sha.update(body.as_bytes());
-    Digest(sha.finalize().into())
+    Digest(sha.finish().as_ref().try_into().expect("SHA-256 has 32 bytes"))
 }
 
 #[cfg(test)]
@@ -310,7 +270,7 @@ mod tests {
             purpose: Purpose::Signup,
             verdict: Verdict::Allowed,
             rule: "default/signup".parse().unwrap(),
-            policy: Digest([9; 32]),
+            policy: PolicyDigest([9; 32]),
             document: Some(DocumentKind::Td3),
             assurance: Some(AssuranceLevel::Checked),
             signals: vec![Signal::NumberMasked],
@@ -369,7 +329,7 @@ mod tests {
     #[test]
     fn a_block_keeps_the_hour_and_nothing_else_about_the_moment_or_the_person() {
         let block = |second| {
-            let digest = Digest([9; 32]);
+            let digest = PolicyDigest([9; 32]);
             let rule = "default/signup".parse().unwrap();
             Entry::Blocked(Blocked::new(at(second), "shop".parse().unwrap(), rule, digest, Some(DocumentKind::Td3)))
         };

@@ -1,0 +1,304 @@
+//! The store in one file (redb), for one process.
+//!
+//! Every change goes through one writer thread: it takes what is waiting, applies all of it in one transaction, syncs
+//! once, and only then answers, so that many callers share one sync (group commit) and none is answered early. A
+//! request that is refused changes nothing and disturbs no other. The queue is bounded: when it is full the caller is
+//! told [`StoreError::Busy`] at once. Reads see the last synced state and never wait for the writer.
+//!
+//! The directory is made 0700 and the file 0600; redb locks the file against a second process. A transaction writes
+//! beside the old state (copy on write) and switches over with checksummed commit slots, so a killed process or a torn
+//! write falls back to the last answered state. What this does not give: redb frees the pages of deleted values but
+//! does not overwrite them at once, so their bytes can remain in the file until reused. Nothing personal may therefore
+//! be stored unsealed; erasing is done by destroying the sealing key.
+
+mod tables;
+
+use super::{Attempts, Batch, CommitError, Key, Limit, Partition, Receipt, Store, StoreError, Stored};
+use crate::audit::{Head, Link};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use redb::{Database, ReadableDatabase};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tables::Tables;
+use tokio::sync::{mpsc, oneshot};
+
+/// The layout of the tables. Another layout gets another number and a migration.
+const FORMAT: u64 = 1;
+/// The name of the file in the directory.
+const FILE: &str = "idgate.redb";
+/// The most requests that share one sync.
+const GROUP: usize = 512;
+/// The most links that one read of the audit chain returns.
+const TRAIL: usize = 4096;
+
+/// Where the store lies and how much it may take.
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The directory, made if it is missing.
+    pub directory: PathBuf,
+    /// How many changes may wait before callers are told that the store is busy.
+    pub queue: usize,
+    /// The most memory for cached pages, in bytes.
+    pub cache_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { directory: PathBuf::from("data"), queue: 4096, cache_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// The store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("the store is in use by another process; one embedded store serves one process")]
+    InUse,
+    /// It was written in a layout that this version does not know.
+    #[error("the store has a format that this version does not know")]
+    Format,
+    /// The audit chain and its recorded end differ.
+    #[error("the store is damaged: an audit chain does not end where it should")]
+    Damaged,
+    /// Others may get at the file.
+    #[error("the store's directory or file can be changed or read by others; set it to 0700 and 0600")]
+    Permissions,
+    /// The file system refused.
+    #[error("the store's directory or file cannot be used: {0}")]
+    Io(#[from] std::io::Error),
+    /// The database refused.
+    #[error("the store's file cannot be used: {0}")]
+    Database(#[from] redb::Error),
+}
+
+/// Applies itself to the tables of a transaction and returns what to do when that transaction has ended.
+type Job = Box<dyn FnOnce(&mut Tables<'_>) -> Applied + Send>;
+
+/// A job that has been applied, not yet synced.
+struct Applied {
+    /// Whether the transaction must not be committed.
+    failed: bool,
+    /// Answers the caller, with the error of the commit if it failed.
+    answer: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+}
+
+/// The open store. Dropping it waits for the changes that were already accepted.
+pub struct Embedded {
+    database: Arc<Database>,
+    queue: Option<mpsc::Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Embedded {
+    /// Opens the store, or makes it. Blocks: after a crash the file is checked first.
+    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        let file = private_file(&settings.directory)?;
+        let backend = redb::backends::FileBackend::new(file).map_err(opened)?;
+        let builder = Database::builder().set_cache_size(settings.cache_bytes).create_with_backend(backend);
+        let database = Arc::new(builder.map_err(opened)?);
+        let transaction = begin(&database)?;
+        tables::prepare(&transaction)?;
+        transaction.commit().map_err(redb::Error::from)?;
+
+        let (queue, waiting) = mpsc::channel(settings.queue.max(1));
+        let shared = Arc::clone(&database);
+        let writer = std::thread::Builder::new().name("store".into()).spawn(move || write_all(&shared, waiting))?;
+        Ok(Self { database, queue: Some(queue), writer: Some(writer) })
+    }
+
+    /// Has the writer do `work` and waits until it is synced.
+    async fn change<T, E, W>(&self, work: W) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Into<CommitError> + Copy + Send + 'static,
+        W: FnOnce(&mut Tables<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |tables| {
+            let result = work(tables);
+            let failed = result.as_ref().is_err_and(|error| matches!((*error).into(), CommitError::Store(_)));
+            let answer = move |synced: Result<(), StoreError>| {
+                // A caller that no longer waits needs no answer.
+                let _ = answer.send(synced.map_err(E::from).and(result));
+            };
+            Applied { failed, answer: Box::new(answer) }
+        });
+        let queue = self.queue.as_ref().ok_or(StoreError::Unavailable)?;
+        queue.try_send(job).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Unavailable,
+        })?;
+        answered.await.map_err(|_| E::from(StoreError::Unavailable))?
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.queue.take();
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has answered nobody; there is nothing left to do for it.
+            let _ = writer.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Embedded {
+    async fn get(&self, key: &Key, now: Timestamp) -> Result<Option<Stored>, StoreError> {
+        // One descent of a tree that is mostly cached: cheaper than a hop to another thread.
+        let reading = self.database.begin_read().map_err(corrupt)?;
+        let values = reading.open_table(tables::VALUES).map_err(corrupt)?;
+        let found = values.get(&key.bytes()).map_err(corrupt)?;
+        let stored = found.map(|guard| tables::stored(guard.value())).transpose()?;
+        Ok(stored.filter(|stored| !tables::expired(stored.expires_at, now)))
+    }
+
+    async fn commit(&self, batch: Batch, now: Timestamp) -> Result<Receipt, CommitError> {
+        batch.check()?;
+        self.change(move |tables| tables.apply(&batch, now)).await
+    }
+
+    async fn take(&self, key: &Key, now: Timestamp) -> Result<Option<Stored>, StoreError> {
+        let key = *key;
+        self.change(move |tables| tables.take(&key, now)).await
+    }
+
+    async fn count(&self, key: &Key, limit: Limit, now: Timestamp) -> Result<Attempts, StoreError> {
+        let key = *key;
+        self.change(move |tables| tables.count(&key, limit, now)).await
+    }
+
+    async fn trail(&self, partition: Partition, after: u64, at_most: usize) -> Result<Vec<Link>, StoreError> {
+        let database = Arc::clone(&self.database);
+        let read = move || read_trail(&database, partition.number(), after, at_most.min(TRAIL));
+        tokio::task::spawn_blocking(read).await.map_err(|_| StoreError::Unavailable)?
+    }
+
+    async fn head(&self, partition: Partition) -> Result<Head, StoreError> {
+        let reading = self.database.begin_read().map_err(corrupt)?;
+        let heads = reading.open_table(tables::HEADS).map_err(corrupt)?;
+        let found = heads.get(partition.number()).map_err(corrupt)?;
+        Ok(found.map_or(Head::GENESIS, |guard| tables::head(guard.value())))
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut total = 0u64;
+        loop {
+            let swept = self.change(move |tables| tables.sweep(now)).await?;
+            total = total.saturating_add(u64::try_from(swept).unwrap_or(u64::MAX));
+            if swept < tables::SWEEP_STEP {
+                return Ok(total);
+            }
+        }
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        if self.queue.as_ref().is_none_or(mpsc::Sender::is_closed) {
+            return Err(StoreError::Unavailable);
+        }
+        let reading = self.database.begin_read().map_err(corrupt)?;
+        let meta = reading.open_table(tables::META).map_err(corrupt)?;
+        let format = meta.get("format").map_err(corrupt)?.map(|guard| guard.value());
+        if format == Some(FORMAT) { Ok(()) } else { Err(StoreError::Corrupt) }
+    }
+}
+
+/// The writer: until the last sender is gone, takes what waits, and settles it as one group.
+fn write_all(database: &Database, mut waiting: mpsc::Receiver<Job>) {
+    while let Some(first) = waiting.blocking_recv() {
+        let mut group = vec![first];
+        while group.len() < GROUP {
+            match waiting.try_recv() {
+                Ok(job) => group.push(job),
+                Err(_) => break,
+            }
+        }
+        settle(database, group);
+    }
+}
+
+/// Applies a group in one transaction, syncs it, and answers each. If the transaction fails, it fails for all of them.
+fn settle(database: &Database, group: Vec<Job>) {
+    let Ok(transaction) = begin(database) else { return };
+    let mut answers = Vec::with_capacity(group.len());
+    let (mut failed, mut changed) = (false, false);
+    if let Ok(mut tables) = Tables::open(&transaction) {
+        for job in group {
+            let applied = job(&mut tables);
+            failed |= applied.failed;
+            answers.push(applied.answer);
+        }
+        changed = tables.changed;
+    }
+    let synced = match (failed, changed) {
+        (true, _) => transaction.abort().map_err(|_| StoreError::Unavailable).and(Err(StoreError::Unavailable)),
+        (false, false) => transaction.abort().map_err(|_| StoreError::Unavailable),
+        (false, true) => transaction.commit().map_err(|_| StoreError::Unavailable),
+    };
+    for answer in answers {
+        answer(synced);
+    }
+}
+
+/// A write transaction whose commit is on disk when it returns, and which needs no walk over the file after a crash.
+fn begin(database: &Database) -> Result<redb::WriteTransaction, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(redb::Durability::Immediate)?;
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
+fn read_trail(database: &Database, chain: u8, after: u64, at_most: usize) -> Result<Vec<Link>, StoreError> {
+    let reading = database.begin_read().map_err(corrupt)?;
+    let links = reading.open_table(tables::LINKS).map_err(corrupt)?;
+    let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
+    let range = links.range((chain, first)..=(chain, u64::MAX)).map_err(corrupt)?;
+    let read = |item: Result<_, redb::StorageError>| item.map_err(corrupt);
+    range.take(at_most).map(|item| read(item).map(|(key, row)| tables::link(key.value().1, row.value()))).collect()
+}
+
+/// What a failed access means to the caller. The database's own words are not passed on.
+fn corrupt(error: impl Into<redb::Error>) -> StoreError {
+    match error.into() {
+        redb::Error::Corrupted(_) | redb::Error::TableTypeMismatch { .. } | redb::Error::TableDoesNotExist(_) => {
+            StoreError::Corrupt
+        }
+        _ => StoreError::Unavailable,
+    }
+}
+
+fn opened(error: redb::DatabaseError) -> OpenError {
+    match error {
+        redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse,
+        redb::DatabaseError::UpgradeRequired(_) => OpenError::Format,
+        other => OpenError::Database(other.into()),
+    }
+}
+
+/// The database file in `directory`, both made private if they are missing and refused if others may touch them.
+fn private_file(directory: &Path) -> Result<fs::File, OpenError> {
+    let (mut builder, mut options) = (fs::DirBuilder::new(), fs::OpenOptions::new());
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    builder.recursive(true).create(directory)?;
+    let file = options.open(directory.join(FILE))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let others_write = fs::metadata(directory)?.permissions().mode() & 0o002 != 0;
+        if others_write || file.metadata()?.permissions().mode() & 0o077 != 0 {
+            return Err(OpenError::Permissions);
+        }
+        // A new name in a directory survives a power cut only once the directory is synced.
+        fs::File::open(directory)?.sync_all()?;
+    }
+    Ok(file)
+}

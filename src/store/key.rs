@@ -1,0 +1,212 @@
+//! Names of stored values: no key carries personal data.
+//!
+//! An id is HMAC-SHA-256 under a secret of its own, so that neither the file nor a copy of it tells which service or
+//! person it is about, and nobody without the secret can test a guess. A [`Partition`] is the unit that one
+//! [`Batch`](super::Batch) changes at once and that has one audit chain; on Redis Cluster it is one hash slot.
+
+use crate::secret::Sensitive;
+use crate::terms::{DecisionId, Malformed, RelyingParty};
+use aws_lc_rs::hmac;
+use std::fmt;
+
+/// What a value is for. One letter each in the store; a letter is never used again for something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// A decision, by its id.
+    Decision,
+    /// What was answered to an idempotency key.
+    Idempotency,
+    /// The attempts counted against a limit.
+    Attempts,
+    /// Something that may be used once.
+    SingleUse,
+}
+
+impl Space {
+    /// The letter that stands for it in the store.
+    pub const fn letter(self) -> u8 {
+        match self {
+            Self::Decision => b'd',
+            Self::Idempotency => b'i',
+            Self::Attempts => b'a',
+            Self::SingleUse => b's',
+        }
+    }
+}
+
+/// One of [`Partition::COUNT`] parts of the store. What one batch changes lies in one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition(u8);
+
+impl Partition {
+    /// How many there are. Fixed: another number would move every key.
+    pub const COUNT: u8 = 16;
+
+    /// Every partition.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..Self::COUNT).map(Self)
+    }
+
+    /// The partition with this number, if there is one.
+    pub const fn new(number: u8) -> Option<Self> {
+        if number < Self::COUNT { Some(Self(number)) } else { None }
+    }
+
+    /// Its number, which is also the name of its audit chain.
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+
+    /// The partition that a decision's id names in its last four bits (random bits of the UUID).
+    pub fn of(decision: &DecisionId) -> Self {
+        let [.., last] = *decision.0.as_bytes();
+        Self(last % Self::COUNT)
+    }
+
+    /// A decision's id that names this partition, made of a fresh `uuid`.
+    pub fn stamp(self, uuid: uuid::Uuid) -> DecisionId {
+        let mut bytes = *uuid.as_bytes();
+        let [.., last] = &mut bytes;
+        *last = *last / Self::COUNT * Self::COUNT + self.0;
+        DecisionId(uuid::Uuid::from_bytes(bytes))
+    }
+}
+
+/// The name of one value.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    space: Space,
+    partition: Partition,
+    id: [u8; 32],
+}
+
+impl Key {
+    /// The length of [`Key::bytes`].
+    pub const LEN: usize = 34;
+
+    /// The partition it lies in.
+    pub const fn partition(&self) -> Partition {
+        self.partition
+    }
+
+    /// The key as stored: partition, space, id.
+    pub fn bytes(&self) -> [u8; Self::LEN] {
+        let mut bytes = [0u8; Self::LEN];
+        let [partition, space, id @ ..] = &mut bytes;
+        (*partition, *space) = (self.partition.0, self.space.letter());
+        id.copy_from_slice(&self.id);
+        bytes
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({:?}, {})", self.space, self.partition.0)
+    }
+}
+
+/// Makes keys out of names, under a secret. Losing the secret loses every lookup; it is never written to the store.
+#[derive(Debug)]
+pub struct Handles(Sensitive<[u8; 32]>);
+
+impl Handles {
+    /// Uses `secret`, which must be random and the same in every process that shares a store.
+    pub fn new(secret: Sensitive<[u8; 32]>) -> Self {
+        Self(secret)
+    }
+
+    /// Reads the secret from 64 hexadecimal characters; a final line break is allowed.
+    pub fn from_hex(text: &Sensitive<Vec<u8>>) -> Result<Self, Malformed> {
+        const BAD: Malformed = Malformed("store handle secret");
+        let (pairs, rest) = text.expose().trim_ascii_end().as_chunks::<2>();
+        if pairs.len() != 32 || !rest.is_empty() {
+            return Err(BAD);
+        }
+        let mut secret = Sensitive::new([0u8; 32]);
+        for (byte, [high, low]) in secret.expose_mut().iter_mut().zip(pairs) {
+            *byte = nibble(*high).ok_or(BAD)? << 4 | nibble(*low).ok_or(BAD)?;
+        }
+        Ok(Self(secret))
+    }
+
+    /// The partition for what belongs to `text` (a subject, an idempotency key…) of `party`.
+    pub fn partition(&self, party: &RelyingParty, text: &str) -> Partition {
+        let [first, ..] = self.mac(b'p', party, text);
+        Partition(first % Partition::COUNT)
+    }
+
+    /// The key of the value named `text` that belongs to `party`.
+    pub fn key(&self, space: Space, partition: Partition, party: &RelyingParty, text: &str) -> Key {
+        Key { space, partition, id: self.mac(space.letter(), party, text) }
+    }
+
+    fn mac(&self, domain: u8, party: &RelyingParty, text: &str) -> [u8; 32] {
+        let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, self.0.expose()));
+        mac.update(b"idgate store handle 1\0");
+        mac.update(&[domain]);
+        // A relying party holds no zero byte, so the two names cannot run into each other.
+        mac.update(party.as_str().as_bytes());
+        mac.update(&[0]);
+        mac.update(text.as_bytes());
+        mac.sign().as_ref().try_into().expect("HMAC-SHA-256 has 32 bytes")
+    }
+}
+
+/// The value of one hexadecimal digit.
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handles(byte: u8) -> Handles {
+        Handles::new(Sensitive::new([byte; 32]))
+    }
+
+    #[test]
+    fn keys_differ_by_secret_space_party_and_text_and_by_nothing_else() {
+        let (a, b) = ("shop".parse().unwrap(), "shop2".parse().unwrap());
+        let p = Partition::new(3).unwrap();
+        let key = handles(1).key(Space::Decision, p, &a, "x");
+        assert_eq!(key, handles(1).key(Space::Decision, p, &a, "x"));
+        for other in [
+            handles(2).key(Space::Decision, p, &a, "x"),
+            handles(1).key(Space::Idempotency, p, &a, "x"),
+            handles(1).key(Space::Decision, p, &b, "x"),
+            handles(1).key(Space::Decision, p, &a, "y"),
+        ] {
+            assert_ne!(key.id, other.id);
+        }
+        assert!(Partition::new(16).is_none());
+    }
+
+    #[test]
+    fn a_key_shows_nothing_of_its_name() {
+        let key = handles(1).key(Space::Attempts, Partition(0), &"shop".parse().unwrap(), "user-42");
+        let bytes = key.bytes();
+        assert!(!bytes.windows(4).any(|w| w == b"user" || w == b"shop"));
+        assert!(!format!("{key:?} {:?}", handles(1)).contains("01"));
+    }
+
+    #[test]
+    fn a_decision_id_names_its_partition() {
+        for partition in Partition::all() {
+            let id = partition.stamp(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_1234_5678_9abc));
+            assert_eq!(Partition::of(&id), partition);
+            assert_eq!(id.0.get_version_num(), 7);
+        }
+    }
+
+    #[test]
+    fn the_secret_is_read_strictly() {
+        let read = |text: &str| Handles::from_hex(&Sensitive::new(text.as_bytes().to_vec()));
+        let good = read(&format!("{}\n", "0a".repeat(32))).unwrap();
+        let party = "shop".parse().unwrap();
+        assert_eq!(good.partition(&party, "x"), handles(10).partition(&party, "x"));
+        for bad in ["", "0a", &"0a".repeat(33), &"zz".repeat(32), &format!("{}a", "0a".repeat(31))] {
+            assert!(read(bad).is_err());
+        }
+    }
+}

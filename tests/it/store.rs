@@ -1,0 +1,405 @@
+//! The store's contract: one suite against `&dyn Store`, run on every store there is, and what only the file must do.
+
+use idgate::audit::{Blocked, Entry, Head, verify_chain};
+use idgate::secret::Sensitive;
+use idgate::store::embedded::{Embedded, OpenError, Settings};
+use idgate::store::{Batch, CommitError, Expect, Handles, Key, Limit, Partition, Space, Store, StoreError};
+use idgate::terms::PolicyDigest;
+use jiff::{SignedDuration, Timestamp};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::sync::Arc;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn partition(number: u8) -> Partition {
+    Partition::new(number).unwrap()
+}
+
+fn key(space: Space, number: u8, name: &str) -> Key {
+    Handles::new(Sensitive::new([7; 32])).key(space, partition(number), &"shop".parse().unwrap(), name)
+}
+
+fn entry(second: i64) -> Entry {
+    let (party, rule) = ("shop".parse().unwrap(), "default/signup".parse().unwrap());
+    Entry::Blocked(Blocked::new(at(second), party, rule, PolicyDigest([1; 32]), None))
+}
+
+fn put(name: &str, value: &str) -> Batch {
+    Batch::new(partition(0)).put(key(Space::Decision, 0, name), value.into(), None)
+}
+
+async fn value(store: &dyn Store, key: &Key, second: i64) -> Option<String> {
+    let stored = store.get(key, at(second)).await.unwrap()?;
+    Some(String::from_utf8(stored.value).unwrap())
+}
+
+/// The whole contract. Each part uses names and partitions of its own, so that one store serves them all.
+async fn contract(store: Arc<dyn Store>) {
+    a_batch_is_applied_as_a_whole_or_not_at_all(&*store).await;
+    a_version_is_good_for_one_change(&*store).await;
+    a_batch_stays_within_its_bounds(&*store).await;
+    an_expired_value_is_absent_and_is_swept(&*store).await;
+    a_limit_slides_and_forgets(&*store).await;
+    of_racing_writers_one_wins(&store).await;
+    of_many_takers_one_gets_it(&store).await;
+    a_burst_never_gets_more_than_the_limit(&store).await;
+    the_chain_holds_across_racing_batches(&store).await;
+    store.health().await.unwrap();
+}
+
+async fn a_batch_is_applied_as_a_whole_or_not_at_all(store: &dyn Store) {
+    let (a, b) = (key(Space::Decision, 0, "whole-a"), key(Space::Idempotency, 0, "whole-b"));
+    let batch = || Batch::new(partition(0)).put(a, b"1".into(), None).put(b, b"2".into(), None).record(entry(0));
+    let before = store.head(partition(0)).await.unwrap();
+    let receipt = store.commit(batch().require(a, Expect::Absent), at(0)).await.unwrap();
+    assert_eq!(receipt.head.seq, before.seq + 1);
+    assert_eq!(value(store, &a, 0).await.as_deref(), Some("1"));
+    assert_eq!(store.get(&b, at(0)).await.unwrap().unwrap().version, receipt.version);
+
+    let other = key(Space::Decision, 0, "whole-c");
+    let refused = batch().put(other, b"3".into(), None).delete(b).require(a, Expect::Absent).require(b, Expect::Absent);
+    assert_eq!(store.commit(refused, at(1)).await, Err(CommitError::Conflict));
+    assert_eq!(value(store, &b, 1).await.as_deref(), Some("2"), "a refused batch deleted something");
+    assert_eq!(value(store, &other, 1).await, None, "a refused batch put something");
+    assert_eq!(store.head(partition(0)).await.unwrap(), receipt.head, "a refused batch recorded something");
+
+    let both = Batch::new(partition(0)).delete(a).delete(b);
+    store.commit(both, at(2)).await.unwrap();
+    assert_eq!((value(store, &a, 2).await, value(store, &b, 2).await), (None, None));
+}
+
+async fn a_version_is_good_for_one_change(store: &dyn Store) {
+    let k = key(Space::Decision, 0, "version");
+    let first = store.commit(put("version", "1"), at(0)).await.unwrap().version;
+    let second = put("version", "2").require(k, Expect::Version(first));
+    store.commit(second.clone(), at(0)).await.unwrap();
+    assert_eq!(store.commit(second.clone(), at(0)).await, Err(CommitError::Conflict));
+    // Neither does a value that was removed and made again take up an old version.
+    store.commit(Batch::new(partition(0)).delete(k), at(0)).await.unwrap();
+    assert_eq!(store.commit(second, at(0)).await, Err(CommitError::Conflict));
+    let third = store.commit(put("version", "3").require(k, Expect::Absent), at(0)).await.unwrap().version;
+    assert!(third > first);
+}
+
+async fn a_batch_stays_within_its_bounds(store: &dyn Store) {
+    let elsewhere = Batch::new(partition(0)).put(key(Space::Decision, 1, "x"), b"1".into(), None);
+    assert_eq!(store.commit(elsewhere, at(0)).await, Err(CommitError::WrongPartition));
+    let long = put("long", &"x".repeat(Batch::MAX_VALUE + 1));
+    assert_eq!(store.commit(long, at(0)).await, Err(CommitError::TooLarge));
+    let many = (0..=Batch::MAX_ITEMS).fold(Batch::new(partition(0)), |batch, _| batch.record(entry(0)));
+    assert_eq!(store.commit(many, at(0)).await, Err(CommitError::TooLarge));
+    store.commit(put("long", &"x".repeat(Batch::MAX_VALUE)), at(0)).await.unwrap();
+}
+
+async fn an_expired_value_is_absent_and_is_swept(store: &dyn Store) {
+    let (k, kept) = (key(Space::SingleUse, 0, "expiry"), key(Space::SingleUse, 0, "expiry-kept"));
+    let until = |k, second| Batch::new(partition(0)).put(k, b"v".into(), Some(at(second)));
+    store.commit(until(k, 10), at(0)).await.unwrap();
+    store.commit(until(kept, 30), at(0)).await.unwrap();
+    assert!(value(store, &k, 9).await.is_some());
+    assert_eq!(value(store, &k, 10).await, None);
+    assert_eq!(store.take(&k, at(10)).await.unwrap(), None, "an expired value was handed out");
+
+    store.commit(until(k, 10), at(0)).await.unwrap();
+    store.commit(until(k, 20).require(k, Expect::Absent), at(10)).await.unwrap();
+    assert!(value(store, &k, 11).await.is_some(), "the second life was cut short by the first expiry");
+    store.sweep(at(19)).await.unwrap();
+    assert!(value(store, &k, 0).await.is_some(), "swept too early");
+    assert_eq!(store.sweep(at(20)).await.unwrap(), 1);
+    assert_eq!(value(store, &k, 0).await, None, "not swept");
+    assert!(value(store, &kept, 20).await.is_some());
+    assert_eq!(store.sweep(at(30)).await.unwrap(), 1);
+}
+
+async fn a_limit_slides_and_forgets(store: &dyn Store) {
+    let k = key(Space::Attempts, 0, "slide");
+    let limit = Limit::new(2, SignedDuration::from_secs(60)).unwrap();
+    let count = async |second| store.count(&k, limit, at(second)).await.unwrap();
+    assert_eq!((count(0).await.count, count(30).await.count), (1, 2));
+    let refused = count(40).await;
+    assert_eq!((refused.allowed, refused.retry_after), (false, Some(SignedDuration::from_secs(20))));
+    assert!(!count(59).await.allowed);
+    assert!(count(60).await.allowed, "the first attempt has left the window");
+    assert!(!count(61).await.allowed, "the second has not");
+    assert!(!count(5).await.allowed, "a clock that goes back gives no new attempts");
+    let lowered = Limit::new(1, SignedDuration::from_secs(60)).unwrap();
+    let refused = store.count(&k, lowered, at(61)).await.unwrap();
+    assert_eq!(refused.retry_after, Some(SignedDuration::from_secs(59)), "both have to leave first");
+    assert!(count(1_000).await.allowed);
+    store.commit(Batch::new(partition(0)).delete(k), at(1_000)).await.unwrap();
+    assert_eq!(count(1_000).await.count, 1, "deleting forgets all attempts");
+}
+
+async fn of_racing_writers_one_wins(store: &Arc<dyn Store>) {
+    let k = key(Space::Decision, 0, "race");
+    let race = (0..100).map(|i| {
+        let store = Arc::clone(store);
+        tokio::spawn(async move { store.commit(put("race", &i.to_string()).require(k, Expect::Absent), at(0)).await })
+    });
+    let (mut won, mut lost) = (Vec::new(), 0);
+    for task in race.collect::<Vec<_>>() {
+        match task.await.unwrap() {
+            Ok(receipt) => won.push(receipt.version),
+            Err(CommitError::Conflict) => lost += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!((won.len(), lost), (1, 99));
+    assert_eq!(store.get(&k, at(0)).await.unwrap().unwrap().version, won[0]);
+}
+
+async fn of_many_takers_one_gets_it(store: &Arc<dyn Store>) {
+    let k = key(Space::SingleUse, 2, "take");
+    store.commit(Batch::new(partition(2)).put(k, b"once".into(), Some(at(60))), at(0)).await.unwrap();
+    let takers = (0..200).map(|_| {
+        let store = Arc::clone(store);
+        tokio::spawn(async move { store.take(&k, at(1)).await.unwrap() })
+    });
+    let mut taken = Vec::new();
+    for taker in takers.collect::<Vec<_>>() {
+        taken.extend(taker.await.unwrap());
+    }
+    assert_eq!(taken.len(), 1);
+    assert_eq!(taken[0].value, b"once");
+}
+
+async fn a_burst_never_gets_more_than_the_limit(store: &Arc<dyn Store>) {
+    let k = key(Space::Attempts, 3, "burst");
+    let limit = Limit::new(25, SignedDuration::from_hours(24)).unwrap();
+    let burst = (0..1_000).map(|_| {
+        let store = Arc::clone(store);
+        tokio::spawn(async move { store.count(&k, limit, at(0)).await.unwrap() })
+    });
+    let (mut allowed, mut refused) = (0, 0);
+    for task in burst.collect::<Vec<_>>() {
+        let attempts = task.await.unwrap();
+        assert!(attempts.count <= 25);
+        *(if attempts.allowed { &mut allowed } else { &mut refused }) += 1;
+        assert_eq!(attempts.allowed, attempts.retry_after.is_none());
+    }
+    assert_eq!((allowed, refused), (25, 975));
+}
+
+async fn the_chain_holds_across_racing_batches(store: &Arc<dyn Store>) {
+    let p = partition(4);
+    let writers = (0..64).map(|i| {
+        let store = Arc::clone(store);
+        tokio::spawn(async move { store.commit(Batch::new(p).record(entry(i)).record(entry(i)), at(i)).await.unwrap() })
+    });
+    let mut ends = Vec::new();
+    for writer in writers.collect::<Vec<_>>() {
+        ends.push(writer.await.unwrap().head.seq);
+    }
+    ends.sort_unstable();
+    assert_eq!(ends, (1..=64).map(|i| i * 2).collect::<Vec<u64>>(), "each batch has a place of its own");
+    assert_eq!(verified(&**store, p).await, 128);
+}
+
+/// Reads a chain in pages, checks it against its head, and tells how long it is.
+async fn verified(store: &dyn Store, p: Partition) -> u64 {
+    let mut end = Head::GENESIS;
+    loop {
+        let page = store.trail(p, end.seq, 50).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 50);
+        end = verify_chain(p.number(), end, &page, None).unwrap();
+    }
+    assert_eq!(end, store.head(p).await.unwrap());
+    end.seq
+}
+
+fn open(directory: &Path) -> Embedded {
+    Embedded::open(&settings(directory)).unwrap()
+}
+
+fn settings(directory: &Path) -> Settings {
+    Settings { directory: directory.to_owned(), cache_bytes: 4 << 20, ..Settings::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn embedded_keeps_the_contract() {
+    let home = tempfile::tempdir().unwrap();
+    contract(Arc::new(open(&home.path().join("store")))).await;
+}
+
+#[tokio::test]
+async fn embedded_keeps_everything_across_a_restart_and_goes_on_with_the_chain() {
+    let home = tempfile::tempdir().unwrap();
+    let k = key(Space::Decision, 0, "kept");
+    let limit = Limit::new(1, SignedDuration::from_hours(1)).unwrap();
+    let attempts = key(Space::Attempts, 0, "kept");
+    let version = {
+        let store = open(home.path());
+        store.count(&attempts, limit, at(0)).await.unwrap();
+        store.commit(put("kept", "v").record(entry(0)), at(0)).await.unwrap().version
+    };
+    let store = open(home.path());
+    let stored = store.get(&k, at(0)).await.unwrap().unwrap();
+    assert_eq!((stored.value.as_slice(), stored.version), (b"v".as_slice(), version));
+    assert!(!store.count(&attempts, limit, at(1)).await.unwrap().allowed);
+    let receipt = store.commit(put("kept", "w").record(entry(1)), at(1)).await.unwrap();
+    assert_eq!(receipt.head.seq, 2);
+    assert!(receipt.version > version);
+    assert_eq!(verified(&store, partition(0)).await, 2);
+}
+
+#[tokio::test]
+async fn embedded_accepted_changes_are_finished_when_it_is_closed() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(home.path()));
+    let tasks: Vec<_> = (0..50)
+        .map(|i| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.commit(put(&format!("close-{i}"), "v"), at(0)).await })
+        })
+        .collect();
+    drop(store);
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let store = open(home.path());
+    for i in 0..50 {
+        assert!(value(&store, &key(Space::Decision, 0, &format!("close-{i}")), 0).await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn embedded_says_so_when_too_much_is_waiting() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Embedded::open(&Settings { queue: 1, ..settings(home.path()) }).unwrap();
+    // Polled in turn without giving the writer's answers a chance: far more than one can wait.
+    let burst: Vec<_> = (0..500).map(|i| store.commit(put(&format!("busy-{i}"), "v"), at(0))).collect();
+    let mut busy = 0;
+    for result in all(burst).await {
+        match result {
+            Ok(_) => {}
+            Err(CommitError::Store(StoreError::Busy)) => busy += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(busy > 0, "a queue of one took 500 changes at once");
+    store.commit(put("busy-after", "v"), at(0)).await.unwrap();
+}
+
+/// Polls all futures once before waiting for any.
+async fn all<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
+    let mut done: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(move |context| {
+        for (future, slot) in futures.iter_mut().zip(&mut done) {
+            if slot.is_none()
+                && let std::task::Poll::Ready(output) = std::pin::Pin::new(future).poll(context)
+            {
+                *slot = Some(output);
+            }
+        }
+        if done.iter().all(Option::is_some) {
+            std::task::Poll::Ready(done.iter_mut().filter_map(Option::take).collect())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn embedded_lets_no_second_process_in_and_is_private() {
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("new");
+    let store = open(&directory);
+    assert!(matches!(Embedded::open(&settings(&directory)), Err(OpenError::InUse)));
+    drop(store);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let file = directory.join("idgate.redb");
+        assert_eq!((mode(&directory), mode(&file)), (0o700, 0o600));
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(Embedded::open(&settings(&directory)), Err(OpenError::Permissions)));
+    }
+}
+
+#[test]
+fn embedded_refuses_what_is_no_store() {
+    let home = tempfile::tempdir().unwrap();
+    drop(open(home.path()));
+    let file = home.path().join("idgate.redb");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[..512].fill(0xaa);
+    std::fs::write(&file, bytes).unwrap();
+    assert!(Embedded::open(&settings(home.path())).is_err());
+}
+
+const CHILD: &str = "IDGATE_TEST_STORE_CHILD";
+
+/// Not a test by itself: what [`embedded_loses_nothing_it_acknowledged_when_it_is_killed`] runs as another process.
+#[tokio::test]
+async fn child_that_commits_until_it_is_killed() {
+    let Ok(directory) = std::env::var(CHILD) else { return };
+    let store = Arc::new(open(Path::new(&directory)));
+    let first = store.head(partition(5)).await.unwrap().seq;
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move {
+                for i in 0.. {
+                    let name = format!("{first}-{writer}-{i}");
+                    let k = key(Space::Decision, 5, &name);
+                    let batch = Batch::new(partition(5)).put(k, name.clone().into_bytes(), None).record(entry(i));
+                    store.commit(batch.require(k, Expect::Absent), at(0)).await.unwrap();
+                    println!("acknowledged {name}");
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn embedded_loses_nothing_it_acknowledged_when_it_is_killed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut acknowledged: Vec<String> = Vec::new();
+    for round in 0..10u32 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["child_that_commits_until_it_is_killed", "--nocapture", "--test-threads=1"])
+            .env(CHILD, home.path())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // The kill comes after a number of answers that differs from round to round, while others are under way.
+        let until = 1 + (round * 37 + 11) % 90;
+        let name = |line: String| line.split_once("acknowledged ").map(|(_, name)| name.to_owned());
+        let mut seen = 0;
+        while seen < until {
+            let line = lines.next().expect("the child died by itself").unwrap();
+            if let Some(name) = name(line) {
+                acknowledged.push(name);
+                seen += 1;
+            }
+        }
+        child.kill().unwrap();
+        // Whole lines that were still in the pipe were acknowledged as well; the child ends each with its line break.
+        let mut rest: Vec<String> = lines.map_while(Result::ok).collect();
+        rest.pop();
+        acknowledged.extend(rest.into_iter().filter_map(name));
+        child.wait().unwrap();
+
+        let store = open(home.path());
+        for name in &acknowledged {
+            let stored = value(&store, &key(Space::Decision, 5, name), 0).await;
+            assert_eq!(stored.as_deref(), Some(name.as_str()), "lost in round {round}");
+        }
+        let entries = verified(&store, partition(5)).await;
+        assert!(entries >= u64::try_from(acknowledged.len()).unwrap(), "an entry was lost in round {round}");
+    }
+    assert!(acknowledged.len() >= 300);
+}

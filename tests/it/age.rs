@@ -170,9 +170,8 @@ fn check_turn(birth: &BirthDate, today: Date, threshold: AgeThreshold, leap_day:
 #[test]
 fn every_birth_date_and_threshold_agrees_with_counting_days() {
     // Across 1900 and 2100 (no leap years) and 2000 (a leap year), and all births of people alive at these thresholds.
-    let compared = walk_every_birth_date(1894, 12, 22)
-        + walk_every_birth_date(1988, 40, 22)
-        + walk_every_birth_date(2070, 38, 22);
+    let compared =
+        walk_every_birth_date(1894, 12, 22) + walk_every_birth_date(1988, 40, 22) + walk_every_birth_date(2070, 38, 22);
     assert!(compared > 2_800_000, "only {compared} comparisons");
 }
 

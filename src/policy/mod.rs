@@ -1,0 +1,282 @@
+//! Policy: from evidence and a rule to a decision. Pure: time is an argument, and nothing is read, kept or logged.
+//!
+//! What always holds:
+//!
+//! 1. Nobody is allowed whose date of birth does not reach every line of the rule, on the latest date of its zones.
+//! 2. Only a document allows, only if its date of birth is witnessed well enough, it has not expired, it is no specimen
+//!    (unless set up so), and nothing on it is contradicted. A declared date of birth may deny; it never allows.
+//! 3. A date of birth below the block line blocks at any assurance, declared dates too. A document that contradicts
+//!    itself shows no date of birth: it is `Inconsistent`, and below the block line nothing of it is kept either.
+//! 4. A decision holds no date of birth and no exact age. Only a decision that allows gives a [`Grant`].
+//!
+//! When idgate must choose between refusing a person and exposing a person, it refuses.
+
+mod decision;
+pub mod rules;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use decision::{AgeOver, DataKind, Decision, Grant, Outcome, Step};
+pub use rules::{Rule, RuleSet};
+
+use crate::age::{AgeThreshold, BirthDate};
+use crate::evidence::validate::Evidence;
+use crate::terms::{DocumentKind, Reason, Signal};
+use decision::Findings;
+use jiff::Timestamp;
+
+/// What a decision rests on.
+#[derive(Debug, Clone, Copy)]
+pub enum Basis<'a> {
+    /// A date of birth that was read from a document.
+    Document(&'a Evidence),
+    /// A date of birth as the person stated it.
+    Declared(&'a BirthDate),
+    /// A document from which no date of birth was accepted.
+    Unreadable {
+        /// Why.
+        reasons: &'a [Reason],
+        /// Its kind, if it was told.
+        kind: Option<DocumentKind>,
+        /// Remarks about it.
+        signals: &'a [Signal],
+    },
+}
+
+/// What is true of the relying party and of this service, not of the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// The relying party also offers a way without a government document (Online Safety Act 2021 s 63DB).
+    pub alternative_offered: bool,
+    /// This service was set up to take published specimens for real documents: development only.
+    pub specimens_accepted: bool,
+}
+
+/// A question that must not be asked in this way. It is the relying party's to mend, not the person's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Misuse {
+    /// A document was sent where the rule wants an alternative, and the relying party offers none.
+    #[error("a document may be asked for here only if another way is offered as well; configure the relying party")]
+    AlternativeNotOffered,
+    /// A declared date of birth was sent where the rule refuses it.
+    #[error("a declared date of birth is not accepted here; send a document")]
+    DeclarationRefused,
+}
+
+/// Two places of the document contradict each other, or the card cannot be this person's (domain 1.5: steps 4, 7).
+const CONTRADICTIONS: [Signal; 3] =
+    [Signal::PrintedDateConflict, Signal::NumberClassConflict, Signal::AgeAtIssueImplausible];
+
+impl Rule {
+    /// Whether a document may be read at all. Ask before reading: a picture that may not be used is not looked at.
+    pub fn may_read_document(&self, facts: &Facts) -> Result<(), Misuse> {
+        if self.gov_id_only_with_alternative && !facts.alternative_offered {
+            return Err(Misuse::AlternativeNotOffered);
+        }
+        Ok(())
+    }
+}
+
+/// Decides. A negative answer is an `Ok`; [`Misuse`] is for a question that must not be asked in this way.
+pub fn decide(rule: &Rule, basis: Basis<'_>, facts: &Facts, now: Timestamp) -> Result<Decision, Misuse> {
+    let case = Case { rule, now, steps: Vec::new() };
+    let findings = match basis {
+        Basis::Document(evidence) => {
+            rule.may_read_document(facts)?;
+            case.document(evidence, facts)
+        }
+        Basis::Declared(birth) => case.declared(birth)?,
+        Basis::Unreadable { reasons, kind, signals } => {
+            rule.may_read_document(facts)?;
+            case.unreadable(reasons, kind, signals)
+        }
+    };
+    Ok(Decision::new(rule, findings))
+}
+
+/// One decision in the making.
+struct Case<'a> {
+    rule: &'a Rule,
+    now: Timestamp,
+    steps: Vec<Step>,
+}
+
+impl Case<'_> {
+    fn document(mut self, evidence: &Evidence, facts: &Facts) -> Findings {
+        self.used(DataKind::DocumentImage);
+        let mut signals = evidence.signals.clone();
+        if self.expired(evidence) {
+            signals.push(Signal::Expired);
+        }
+        let below_block = self.first_block_line_not_reached(&evidence.birth).is_some();
+        let (outcome, suffices) = self.outcome_of(evidence, facts);
+        let answers = matches!(outcome, Outcome::Allowed | Outcome::ConsentRequired { .. });
+        Findings {
+            thresholds: if answers && suffices { self.age_over(&evidence.birth) } else { Vec::new() },
+            outcome,
+            assurance: Some(evidence.assurance),
+            document: Some(evidence.kind),
+            signals: sorted(signals),
+            steps: self.steps,
+            keeps_nothing: below_block,
+        }
+    }
+
+    /// The outcome, and whether the evidence suffices to rely on its date of birth.
+    fn outcome_of(&mut self, evidence: &Evidence, facts: &Facts) -> (Outcome, bool) {
+        let contradictions = CONTRADICTIONS.into_iter().filter(|signal| evidence.signals.contains(signal));
+        let before = self.steps.len();
+        self.steps.extend(contradictions.map(|signal| Step::Contradiction { signal }));
+        if self.steps.len() > before {
+            return (Outcome::inconsistent(vec![Reason::Inconsistent]), false);
+        }
+        self.used(DataKind::BirthDate);
+        if self.blocks(&evidence.birth) {
+            return (Outcome::Blocked, false);
+        }
+        let specimen = evidence.signals.contains(&Signal::Specimen);
+        if specimen && !facts.specimens_accepted {
+            self.steps.push(Step::SpecimenRefused);
+            return (Outcome::unreadable(vec![Reason::Specimen]), false);
+        }
+        if specimen {
+            self.steps.push(Step::SpecimenAccepted);
+        }
+        let consent = self.asks_for_guardian(&evidence.birth);
+        let obstacles = self.obstacles(evidence);
+        let suffices = obstacles.is_empty();
+        match consent {
+            Some(consent) => (consent, suffices),
+            None if suffices => (Outcome::Allowed, true),
+            None => (Outcome::unreadable(obstacles), false),
+        }
+    }
+
+    /// Why the evidence is not good enough to allow. A denial may still rest on it.
+    fn obstacles(&mut self, evidence: &Evidence) -> Vec<Reason> {
+        let mut obstacles = Vec::new();
+        if evidence.expiry.is_some() {
+            self.used(DataKind::ExpiryDate);
+        }
+        if self.expired(evidence) {
+            self.steps.push(Step::DocumentExpired);
+            obstacles.push(Reason::Expired);
+        }
+        // The composite covers the date: own digit and composite together still miss 6% of two wrong digits, the own
+        // digit alone 11% (domain 2.3, gate rule).
+        if evidence.signals.contains(&Signal::CheckDigitMismatch) {
+            self.steps.push(Step::CannotAllow { signal: Signal::CheckDigitMismatch });
+            obstacles.push(Reason::NumberUnreadable);
+        }
+        let (have, need) = (evidence.assurance, self.rule.min_assurance);
+        if have < need {
+            self.steps.push(Step::AssuranceTooLow { have, need });
+            obstacles.push(Reason::NotWitnessed);
+        } else {
+            self.steps.push(Step::AssuranceSuffices { have, need });
+        }
+        obstacles
+    }
+
+    fn declared(mut self, birth: &BirthDate) -> Result<Findings, Misuse> {
+        self.used(DataKind::DeclaredBirthDate);
+        let accepted = self.rule.self_declaration;
+        let outcome = if self.blocks(birth) {
+            Outcome::Blocked
+        } else if !self.rule.accepts_declaration() {
+            return Err(Misuse::DeclarationRefused);
+        } else if let Some(consent) = self.asks_for_guardian(birth) {
+            consent
+        } else {
+            self.steps.push(Step::DeclarationCannotAllow { accepted });
+            Outcome::unreadable(vec![Reason::NotWitnessed])
+        };
+        Ok(Findings {
+            keeps_nothing: outcome == Outcome::Blocked,
+            outcome,
+            thresholds: Vec::new(),
+            assurance: None,
+            document: None,
+            signals: Vec::new(),
+            steps: self.steps,
+        })
+    }
+
+    fn unreadable(mut self, reasons: &[Reason], kind: Option<DocumentKind>, signals: &[Signal]) -> Findings {
+        self.used(DataKind::DocumentImage);
+        self.steps.push(Step::NothingRead);
+        let outcome = if reasons.contains(&Reason::Inconsistent) {
+            Outcome::inconsistent(reasons.to_vec())
+        } else if reasons.is_empty() {
+            Outcome::unreadable(vec![Reason::NoBirthDate])
+        } else {
+            Outcome::unreadable(reasons.to_vec())
+        };
+        Findings {
+            outcome,
+            thresholds: Vec::new(),
+            assurance: None,
+            document: kind,
+            signals: sorted(signals.to_vec()),
+            steps: self.steps,
+            keeps_nothing: false,
+        }
+    }
+
+    fn used(&mut self, data: DataKind) {
+        self.steps.push(Step::Used { data });
+    }
+
+    fn first_block_line_not_reached(&self, birth: &BirthDate) -> Option<AgeThreshold> {
+        self.rule.block_lines().find(|line| !self.rule.of_age(birth, *line, self.now))
+    }
+
+    fn blocks(&mut self, birth: &BirthDate) -> bool {
+        self.steps
+            .push(Step::Counted { leap_day: self.rule.leap_day, latest_of_zones: self.rule.zone_names().count() > 1 });
+        match self.first_block_line_not_reached(birth) {
+            Some(line) => {
+                self.steps.push(Step::BelowBlock { line });
+                true
+            }
+            None => {
+                self.steps.extend(self.rule.block_lines().map(|line| Step::BlockReached { line }));
+                false
+            }
+        }
+    }
+
+    fn asks_for_guardian(&mut self, birth: &BirthDate) -> Option<Outcome> {
+        let line = AgeThreshold::full(self.rule.guardian_below);
+        if self.rule.of_age(birth, line, self.now) {
+            self.steps.push(Step::GuardianReached { line });
+            return None;
+        }
+        self.steps.push(Step::BelowGuardian { line });
+        let legal = self.rule.legal_guardian_below.filter(|years| *years > self.rule.block_below);
+        let legal_guardian = legal.is_some_and(|years| {
+            let line = AgeThreshold::full(years);
+            let below = !self.rule.of_age(birth, line, self.now);
+            self.steps.push(Step::LegalGuardian { line, below });
+            below
+        });
+        Some(Outcome::ConsentRequired { guardian_min_age: self.rule.guardian_min_age, legal_guardian })
+    }
+
+    fn expired(&self, evidence: &Evidence) -> bool {
+        let by_date = evidence.expiry.is_some_and(|last_day| last_day < self.rule.today_for_expiry(self.now));
+        by_date || evidence.signals.contains(&Signal::Expired)
+    }
+
+    fn age_over(&self, birth: &BirthDate) -> Vec<AgeOver> {
+        let reached = |years| self.rule.of_age(birth, AgeThreshold::full(years), self.now);
+        self.rule.thresholds().into_iter().map(|years| AgeOver { years, reached: reached(years) }).collect()
+    }
+}
+
+fn sorted(mut signals: Vec<Signal>) -> Vec<Signal> {
+    signals.sort_unstable();
+    signals.dedup();
+    signals
+}

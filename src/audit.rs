@@ -1,11 +1,13 @@
 //! What idgate did, as a chain of hash-linked entries that hold no personal data.
 //!
 //! An entry names a service, a rule and an outcome; no type in here can hold a person's name, number, date of birth,
-//! subject reference, image or page text. A block below the block age is narrower still ([`Blocked`]): it carries no
-//! decision id and only the hour (COPPA "never collected"; PIPA 22-2). Each [`Link`] is bound by SHA-256 to its chain,
+//! subject reference, image or page text. What is kept of a person below the block age is narrower still
+//! ([`Untraced`]): no decision id, and only the hour (domain 5.7; COPPA "never collected"; PIPA 22-2). Which of the two
+//! it is, is told by the decision alone: entries about decisions have one maker, [`Entry::decided`]. Each [`Link`] is bound by SHA-256 to its chain,
 //! its place and its predecessor, so that a change, removal, insertion, reorder or truncation shows. Pure: no clock,
 //! no I/O. The hash covers the bytes of the body as they were written, so links stay valid when entries gain fields.
 
+use crate::policy::{Decision, Outcome};
 use crate::terms::{
     AssuranceLevel, DecisionId, DocumentKind, Jurisdiction, PolicyDigest, Purpose, Reason, RelyingParty, RuleId, Signal,
 };
@@ -37,18 +39,18 @@ impl fmt::Debug for Digest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", deny_unknown_fields)]
 pub enum Entry {
-    /// An age was decided, with any outcome but a block.
+    /// An age was decided.
     #[serde(rename = "age.decided")]
     Decided(Box<Decided>),
     /// A person below the block age was turned away.
-    #[serde(rename = "age.blocked")]
-    Blocked(Blocked),
+    #[serde(rename = "age.untraced")]
+    Untraced(Untraced),
     /// The fields of a document were handed to a caller with the purpose to read them.
     #[serde(rename = "document.read")]
     DocumentRead(Box<DocumentRead>),
 }
 
-/// What a decision came to. A block is not among them: it is only ever recorded as [`Blocked`].
+/// What a decision came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -56,10 +58,74 @@ pub enum Verdict {
     Allowed,
     /// A guardian has to consent first.
     ConsentRequired,
+    /// Too young.
+    Blocked,
     /// There was no usable evidence.
     Unreadable,
     /// The evidence contradicts itself.
     Inconsistent,
+}
+
+impl From<&Outcome> for Verdict {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Allowed => Self::Allowed,
+            Outcome::ConsentRequired { .. } => Self::ConsentRequired,
+            Outcome::Blocked => Self::Blocked,
+            Outcome::Unreadable { .. } => Self::Unreadable,
+            Outcome::Inconsistent { .. } => Self::Inconsistent,
+        }
+    }
+}
+
+/// The circumstances of a decision that the decision itself does not know.
+#[derive(Debug, Clone)]
+pub struct Occasion {
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The name that idgate made for the decision.
+    pub decision_id: DecisionId,
+    /// The service that asked.
+    pub relying_party: RelyingParty,
+    /// The life of the image, if there was one.
+    pub image: Option<ImageLife>,
+}
+
+impl Entry {
+    /// The entry for a decision. Of a decision that keeps nothing, it keeps no name, no moment and no remark.
+    pub fn decided(decision: &Decision, occasion: Occasion) -> Self {
+        let (verdict, rule) = (Verdict::from(decision.outcome()), decision.rule().clone());
+        let Occasion { at, decision_id, relying_party, image } = occasion;
+        let (policy, document) = (decision.policy(), decision.document());
+        if decision.keeps_nothing() || verdict == Verdict::Blocked {
+            return Self::Untraced(Untraced { hour: hour_of(at), relying_party, rule, policy, verdict, document });
+        }
+        let reasons = match decision.outcome() {
+            Outcome::Unreadable { reasons, .. } | Outcome::Inconsistent { reasons } => reasons.clone(),
+            Outcome::Allowed | Outcome::ConsentRequired { .. } | Outcome::Blocked => Vec::new(),
+        };
+        Self::Decided(Box::new(Decided {
+            at,
+            decision_id,
+            relying_party,
+            jurisdiction: decision.jurisdiction(),
+            purpose: decision.purpose(),
+            verdict,
+            rule,
+            policy,
+            document,
+            assurance: decision.assurance(),
+            signals: decision.signals().to_vec(),
+            reasons,
+            image,
+        }))
+    }
+}
+
+/// The beginning of the hour that `at` lies in.
+fn hour_of(at: Timestamp) -> Timestamp {
+    let second = at.as_second();
+    Timestamp::from_second(second - second.rem_euclid(3600)).unwrap_or(Timestamp::MIN)
 }
 
 /// When an image came in and when its last copy was overwritten (domain 7.3: image lifecycle timestamps).
@@ -71,66 +137,39 @@ pub struct ImageLife {
     pub disposed_at: Timestamp,
 }
 
-/// An age decision that was not a block.
+/// A decision about a person who is not below the block age, or whose age was not told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decided {
-    /// When it was decided.
-    pub at: Timestamp,
-    /// The decision, by the name that idgate made for it.
-    pub decision_id: DecisionId,
-    /// The service that asked.
-    pub relying_party: RelyingParty,
-    /// Where the rule comes from.
-    pub jurisdiction: Jurisdiction,
-    /// What it was asked for.
-    pub purpose: Purpose,
-    /// What it came to.
-    pub verdict: Verdict,
-    /// The row of the rule table.
-    pub rule: RuleId,
-    /// The digest of the whole rule table.
-    pub policy: PolicyDigest,
-    /// The kind of document, if one was read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub document: Option<DocumentKind>,
-    /// How well the date of birth was witnessed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub assurance: Option<AssuranceLevel>,
-    /// Remarks about the document.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub signals: Vec<Signal>,
-    /// Why there was no usable evidence.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reasons: Vec<Reason>,
-    /// The life of the image, if there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<ImageLife>,
-}
-
-/// A block below the block age: nothing that leads to the person, and the time only to the hour (domain 5.7).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Blocked {
-    hour: Timestamp,
+    at: Timestamp,
+    decision_id: DecisionId,
     relying_party: RelyingParty,
+    jurisdiction: Jurisdiction,
+    purpose: Purpose,
+    verdict: Verdict,
     rule: RuleId,
     policy: PolicyDigest,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     document: Option<DocumentKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    assurance: Option<AssuranceLevel>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    signals: Vec<Signal>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<Reason>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image: Option<ImageLife>,
 }
 
-impl Blocked {
-    /// Records a block at `at`, of which only the hour is kept.
-    pub fn new(
-        at: Timestamp,
-        relying_party: RelyingParty,
-        rule: RuleId,
-        policy: PolicyDigest,
-        document: Option<DocumentKind>,
-    ) -> Self {
-        let second = at.as_second();
-        let hour = Timestamp::from_second(second - second.rem_euclid(3600)).unwrap_or(Timestamp::MIN);
-        Self { hour, relying_party, rule, policy, document }
-    }
+/// A decision about a person below the block age: nothing that leads to the person, and the time only to the hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untraced {
+    hour: Timestamp,
+    relying_party: RelyingParty,
+    rule: RuleId,
+    policy: PolicyDigest,
+    verdict: Verdict,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    document: Option<DocumentKind>,
 }
 
 /// The fields of a document that may be handed out (never a number).
@@ -261,22 +300,28 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn decided(second: i64) -> Entry {
-        Entry::Decided(Box::new(Decided {
+    /// A recorded decision of this outcome.
+    fn decision(outcome: &str, keeps_nothing: bool) -> Decision {
+        let json = format!(
+            r#"{{"outcome":{outcome},"rule":"default/signup","rows":[],"citations":[],"policy":"{}","jurisdiction":"KR",
+                "purpose":"signup","thresholds":[],"assurance":"checked","document":"td3","signals":["number_masked"],
+                "steps":[],"keeps_nothing":{keeps_nothing}}}"#,
+            "09".repeat(32)
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    fn occasion(second: i64) -> Occasion {
+        Occasion {
             at: at(second),
             decision_id: DecisionId(uuid::Uuid::from_u128(7)),
             relying_party: "shop".parse().unwrap(),
-            jurisdiction: "KR".parse().unwrap(),
-            purpose: Purpose::Signup,
-            verdict: Verdict::Allowed,
-            rule: "default/signup".parse().unwrap(),
-            policy: PolicyDigest([9; 32]),
-            document: Some(DocumentKind::Td3),
-            assurance: Some(AssuranceLevel::Checked),
-            signals: vec![Signal::NumberMasked],
-            reasons: vec![],
             image: Some(ImageLife { received_at: at(second - 1), disposed_at: at(second) }),
-        }))
+        }
+    }
+
+    fn decided(second: i64) -> Entry {
+        Entry::decided(&decision(r#"{"kind":"allowed"}"#, false), occasion(second))
     }
 
     fn chain(n: i64) -> (Vec<Link>, Head) {
@@ -327,17 +372,26 @@ mod tests {
     }
 
     #[test]
-    fn a_block_keeps_the_hour_and_nothing_else_about_the_moment_or_the_person() {
-        let block = |second| {
-            let digest = PolicyDigest([9; 32]);
-            let rule = "default/signup".parse().unwrap();
-            Entry::Blocked(Blocked::new(at(second), "shop".parse().unwrap(), rule, digest, Some(DocumentKind::Td3)))
-        };
-        assert_eq!(block(1_800_000_001), block(1_800_003_599));
-        let json: serde_json::Value = serde_json::to_value(block(1_800_000_001)).unwrap();
-        let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(keys, ["action", "document", "hour", "policy", "relying_party", "rule"]);
-        assert_eq!(json["hour"], "2027-01-15T08:00:00Z");
+    fn below_the_block_age_the_hour_is_kept_and_nothing_else_about_the_moment_or_the_person() {
+        for (outcome, verdict, keeps_nothing) in [
+            (r#"{"kind":"blocked"}"#, "blocked", true),
+            (r#"{"kind":"blocked"}"#, "blocked", false),
+            (r#"{"kind":"inconsistent","reasons":["inconsistent"]}"#, "inconsistent", true),
+        ] {
+            let entry = |second| Entry::decided(&decision(outcome, keeps_nothing), occasion(second));
+            assert_eq!(entry(1_800_000_001), entry(1_800_003_599));
+            let json: serde_json::Value = serde_json::to_value(entry(1_800_000_001)).unwrap();
+            let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(keys, ["action", "document", "hour", "policy", "relying_party", "rule", "verdict"]);
+            assert_eq!((&json["hour"], &json["verdict"]), (&"2027-01-15T08:00:00Z".into(), &verdict.into()));
+        }
+    }
+
+    #[test]
+    fn a_refusal_that_may_be_kept_says_why() {
+        let outcome = r#"{"kind":"unreadable","reasons":["glare"],"retryable":true}"#;
+        let json = serde_json::to_value(Entry::decided(&decision(outcome, false), occasion(0))).unwrap();
+        assert_eq!((&json["verdict"], &json["reasons"]), (&"unreadable".into(), &serde_json::json!(["glare"])));
     }
 
     #[test]

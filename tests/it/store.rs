@@ -1,10 +1,9 @@
 //! The store's contract: one suite against `&dyn Store`, run on every store there is, and what only the file must do.
 
-use idgate::audit::{Blocked, Entry, Head, verify_chain};
+use idgate::audit::{DocumentRead, Entry, Field, Head, verify_chain};
 use idgate::secret::Sensitive;
 use idgate::store::embedded::{Embedded, OpenError, Settings};
 use idgate::store::{Batch, CommitError, Expect, Handles, Key, Limit, Partition, Space, Store, StoreError};
-use idgate::terms::PolicyDigest;
 use jiff::{SignedDuration, Timestamp};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -23,8 +22,16 @@ fn key(space: Space, number: u8, name: &str) -> Key {
 }
 
 fn entry(second: i64) -> Entry {
-    let (party, rule) = ("shop".parse().unwrap(), "default/signup".parse().unwrap());
-    Entry::Blocked(Blocked::new(at(second), party, rule, PolicyDigest([1; 32]), None))
+    Entry::DocumentRead(Box::new(DocumentRead {
+        at: at(second),
+        decision_id: partition(0).stamp(uuid::Uuid::nil()),
+        relying_party: "shop".parse().unwrap(),
+        fields: vec![Field::DateOfBirth],
+        document: None,
+        assurance: None,
+        reasons: vec![],
+        image: None,
+    }))
 }
 
 fn put(name: &str, value: &str) -> Batch {

@@ -1,0 +1,149 @@
+//! Signing and opening: the one place where a token's envelope is made or judged.
+//!
+//! What a token says about itself decides nothing: its `kid` must be the exact name of a key we hold, and that key has
+//! one algorithm. Header members that could bring a key or change the meaning (`jwk`, `jku`, `crit`, …) are refused,
+//! as are repeated members. The clock is not read here; see [`Period`].
+
+use super::keys::{SigningKey, VerifyingKey};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Header, Validation};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
+
+/// The longest token that is looked at.
+pub const MAX_TOKEN: usize = 8 * 1024;
+/// How far two clocks may be apart.
+pub const SKEW: SignedDuration = SignedDuration::from_secs(60);
+
+/// Why a token was not accepted. Says nothing of what was in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    /// Longer than [`MAX_TOKEN`].
+    #[error("the token is too long")]
+    TooLarge,
+    /// It is no signed token, or its header has members that are not accepted.
+    #[error("the token is not well formed")]
+    Malformed,
+    /// Its type is another one.
+    #[error("the token is of another type")]
+    WrongType,
+    /// No key of that name.
+    #[error("the token names no known key")]
+    UnknownKey,
+    /// The key is not for that algorithm.
+    #[error("the token's algorithm is not that of its key")]
+    WrongAlgorithm,
+    /// The signature does not hold.
+    #[error("the token's signature does not hold")]
+    BadSignature,
+    /// A claim that must be there is not.
+    #[error("the token lacks a required claim")]
+    MissingClaim,
+    /// A claim is repeated, has another form, or says what its key may not say.
+    #[error("the token has a claim that is not accepted")]
+    BadClaim,
+    /// Made by somebody else.
+    #[error("the token has another issuer")]
+    WrongIssuer,
+    /// Made for somebody else.
+    #[error("the token is for another audience")]
+    WrongAudience,
+    /// Its time is over.
+    #[error("the token has expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    /// It would be valid for longer than allowed.
+    #[error("the token is valid for longer than allowed")]
+    LifetimeTooLong,
+}
+
+/// All that a header may hold. Certificate thumbprints are harmless and common; they are not used.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    alg: String,
+    kid: Option<String>,
+    typ: Option<String>,
+    #[serde(rename = "x5t")]
+    _x5t: Option<IgnoredAny>,
+    #[serde(rename = "x5t#S256")]
+    _x5t_s256: Option<IgnoredAny>,
+}
+
+/// Signs `claims` as a token of type `typ`.
+pub(super) fn sign<C: Serialize>(key: &SigningKey, typ: &str, claims: &C) -> Result<String, super::TokenError> {
+    let mut header = Header::new(key.public().algorithm().jwt());
+    header.typ = Some(typ.to_owned());
+    header.kid = Some(key.public().kid().to_owned());
+    jsonwebtoken::encode(&header, claims, &key.encoding).map_err(|_| super::TokenError::Signing)
+}
+
+/// Opens a token: its type must be among `types` (where `None` is "no type"), its key is found by `find`.
+pub(super) fn open<'k, C: DeserializeOwned>(
+    token: &str,
+    types: &[Option<&str>],
+    find: impl FnOnce(&str) -> Option<&'k VerifyingKey>,
+) -> Result<(C, &'k VerifyingKey), Rejected> {
+    if token.len() > MAX_TOKEN {
+        return Err(Rejected::TooLarge);
+    }
+    let (head, _) = token.split_once('.').ok_or(Rejected::Malformed)?;
+    let head = URL_SAFE_NO_PAD.decode(head).map_err(|_| Rejected::Malformed)?;
+    let head: Head = serde_json::from_slice(&head).map_err(|_| Rejected::Malformed)?;
+    let key = find(head.kid.as_deref().unwrap_or_default()).ok_or(Rejected::UnknownKey)?;
+    if head.alg != key.algorithm().as_str() {
+        return Err(Rejected::WrongAlgorithm);
+    }
+    if !types.contains(&head.typ.as_deref()) {
+        return Err(Rejected::WrongType);
+    }
+    let mut validation = Validation::new(key.algorithm().jwt());
+    // Times and audience are judged by the caller of this function, against a clock that is an argument.
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    let opened = jsonwebtoken::decode::<C>(token, &key.decoding, &validation).map_err(|error| match error.kind() {
+        ErrorKind::InvalidSignature => Rejected::BadSignature,
+        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName => Rejected::WrongAlgorithm,
+        ErrorKind::Json(_) | ErrorKind::InvalidClaimFormat(_) | ErrorKind::Utf8(_) => Rejected::BadClaim,
+        _ => Rejected::Malformed,
+    })?;
+    Ok((opened.claims, key))
+}
+
+/// When a token is valid, in whole seconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Period {
+    pub(super) issued: Option<i64>,
+    pub(super) not_before: Option<i64>,
+    pub(super) expires: i64,
+}
+
+impl Period {
+    /// Judges the period at `now`, with [`SKEW`] to the token's favour, and returns the end of it.
+    pub(super) fn check(&self, longest: SignedDuration, now: Timestamp) -> Result<Timestamp, Rejected> {
+        let instant = |second: i64| Timestamp::from_second(second).map_err(|_| Rejected::BadClaim);
+        let expires = instant(self.expires)?;
+        let issued = self.issued.map(instant).transpose()?;
+        let not_before = self.not_before.map(instant).transpose()?;
+        if now.duration_since(expires) >= SKEW {
+            return Err(Rejected::Expired);
+        }
+        if [issued, not_before].into_iter().flatten().any(|start| start.duration_since(now) > SKEW) {
+            return Err(Rejected::NotYetValid);
+        }
+        let start = issued.unwrap_or(now);
+        if expires <= start && issued.is_some() {
+            return Err(Rejected::BadClaim);
+        }
+        // Counted from the issue if it is stated; what is left may in no case be longer, whatever was stated.
+        let longest_seen = expires.duration_since(start).max(expires.duration_since(now).saturating_sub(SKEW));
+        if longest_seen > longest { Err(Rejected::LifetimeTooLong) } else { Ok(expires) }
+    }
+}

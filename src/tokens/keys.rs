@@ -1,0 +1,339 @@
+//! Keys that sign and verify, and their rotation.
+//!
+//! A key serves one algorithm and is named by its RFC 7638 thumbprint, so that a name cannot be chosen by anybody.
+//! Keys made for development carry the prefix `dev-` and say so; production settings refuse them. The private part is
+//! overwritten when dropped, is never shown, and never leaves this module but into a private file.
+
+use crate::secret::Sensitive;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    ParsedPublicKey,
+};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
+use std::fmt;
+
+/// The prefix of the names of keys made for development.
+const DEVELOPMENT: &str = "dev-";
+/// What stands before the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410).
+const ED25519_SPKI: &[u8] = b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00";
+/// What stands before the uncompressed point of a P-256 key in a SubjectPublicKeyInfo (RFC 5480).
+const P256_SPKI: &[u8] =
+    b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00";
+
+/// The signature algorithms that idgate makes and accepts. There are no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Ed25519.
+    EdDsa,
+    /// ECDSA over P-256 with SHA-256.
+    Es256,
+}
+
+impl Algorithm {
+    /// Its name in a token's header.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EdDsa => "EdDSA",
+            Self::Es256 => "ES256",
+        }
+    }
+
+    pub(super) const fn jwt(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+            Self::Es256 => jsonwebtoken::Algorithm::ES256,
+        }
+    }
+}
+
+/// A key, or the file it lies in, cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The file is missing or cannot be read or written.
+    #[error("a key file cannot be read or written: {0}")]
+    File(std::io::ErrorKind),
+    /// Others may read the file.
+    #[error("a private key file can be read by others; set it to 0600")]
+    Permissions,
+    /// It is no key in a form that idgate reads.
+    #[error("not a key that idgate reads: Ed25519 or P-256, as PKCS#8 PEM, public key PEM, JWK or JWKS")]
+    Malformed,
+    /// A private or shared secret key where a public one belongs.
+    #[error("a private key was given where a public key belongs")]
+    PrivateInPublic,
+    /// Two keys have one name.
+    #[error("two keys have the same key id")]
+    Duplicate,
+    /// There are keys already, or keys for development and production in one place.
+    #[error("the directory holds other keys already")]
+    Occupied,
+    /// The system gave no randomness.
+    #[error("no key could be generated")]
+    Generation,
+}
+
+impl From<std::io::Error> for KeyError {
+    fn from(error: std::io::Error) -> Self {
+        Self::File(error.kind())
+    }
+}
+
+/// A public key with its name.
+#[derive(Clone)]
+pub struct VerifyingKey {
+    kid: String,
+    algorithm: Algorithm,
+    pub(super) decoding: DecodingKey,
+    jwk: Jwk,
+}
+
+impl VerifyingKey {
+    /// Reads one public key from PEM (SubjectPublicKeyInfo). Its name is its thumbprint.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
+        if PrivatePkcs8KeyDer::from_pem_slice(pem).is_ok() {
+            return Err(KeyError::PrivateInPublic);
+        }
+        let der = SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_| KeyError::Malformed)?;
+        if let Some(raw) = der.strip_prefix(ED25519_SPKI) {
+            return Self::from_raw(Algorithm::EdDsa, raw, None, "");
+        }
+        let raw = der.strip_prefix(P256_SPKI).ok_or(KeyError::Malformed)?;
+        Self::from_raw(Algorithm::Es256, raw, None, "")
+    }
+
+    /// Reads the public keys of a JWK or JWKS document. Keys of other algorithms are passed over, but there must be one
+    /// that can be used; private keys are refused.
+    pub fn from_jwks(json: &[u8]) -> Result<Vec<Self>, KeyError> {
+        let document: serde_json::Value = serde_json::from_slice(json).map_err(|_| KeyError::Malformed)?;
+        let members = match document.get("keys") {
+            Some(keys) => keys.as_array().ok_or(KeyError::Malformed)?.as_slice(),
+            None => std::slice::from_ref(&document),
+        };
+        let mut keys = Vec::new();
+        for member in members {
+            if member.get("d").is_some() || member.get("k").is_some() {
+                return Err(KeyError::PrivateInPublic);
+            }
+            let jwk: Jwk = serde_json::from_value(member.clone()).map_err(|_| KeyError::Malformed)?;
+            keys.extend(Self::from_jwk(&jwk)?);
+        }
+        if keys.is_empty() { Err(KeyError::Malformed) } else { Ok(keys) }
+    }
+
+    /// The key of a JWK, or nothing if it is for another use or algorithm.
+    fn from_jwk(jwk: &Jwk) -> Result<Option<Self>, KeyError> {
+        let part = |text: &str| {
+            let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyError::Malformed)?;
+            <[u8; 32]>::try_from(bytes).map_err(|_| KeyError::Malformed)
+        };
+        let (algorithm, raw) = match &jwk.algorithm {
+            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
+                (Algorithm::EdDsa, part(&key.x)?.to_vec())
+            }
+            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
+                (Algorithm::Es256, [&[4u8][..], &part(&key.x)?, &part(&key.y)?].concat())
+            }
+            _ => return Ok(None),
+        };
+        let for_this = jwk.common.key_algorithm.is_none_or(|named| named == algorithm.jwt().into());
+        let for_signing = jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature);
+        if !for_this || !for_signing {
+            return Ok(None);
+        }
+        Self::from_raw(algorithm, &raw, jwk.common.key_id.clone(), "").map(Some)
+    }
+
+    fn from_raw(algorithm: Algorithm, raw: &[u8], name: Option<String>, prefix: &str) -> Result<Self, KeyError> {
+        let (known, decoding): (&'static dyn signature::VerificationAlgorithm, _) = match algorithm {
+            Algorithm::EdDsa => (&signature::ED25519, DecodingKey::from_ed_der(raw)),
+            Algorithm::Es256 => (&ECDSA_P256_SHA256_FIXED, DecodingKey::from_ec_der(raw)),
+        };
+        // Refuses wrong lengths and points that are not on the curve.
+        ParsedPublicKey::new(known, raw).map_err(|_| KeyError::Malformed)?;
+        let bare = Jwk::from_decoding_key(&decoding, Some(algorithm.jwt()));
+        let mut jwk = bare.map_err(|_| KeyError::Malformed)?;
+        let kid = match name {
+            Some(name) if (1..=128).contains(&name.len()) => name,
+            Some(_) => return Err(KeyError::Malformed),
+            None => {
+                let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| KeyError::Malformed)?;
+                format!("{prefix}{thumbprint}")
+            }
+        };
+        jwk.common.key_id = Some(kid.clone());
+        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+        Ok(Self { kid, algorithm, decoding, jwk })
+    }
+
+    /// Its name.
+    pub fn kid(&self) -> &str {
+        &self.kid
+    }
+
+    /// The one algorithm it serves.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Whether it was made for development.
+    pub fn development(&self) -> bool {
+        self.kid.starts_with(DEVELOPMENT)
+    }
+
+    pub(super) fn jwk(&self) -> &Jwk {
+        &self.jwk
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerifyingKey({}, {})", self.kid, self.algorithm.as_str())
+    }
+}
+
+/// A JWKS document of `keys`: public parts only.
+pub fn jwks<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>) -> String {
+    let set = JwkSet { keys: keys.into_iter().map(|key| key.jwk.clone()).collect() };
+    serde_json::to_string(&set).expect("a JWK set has only string keys")
+}
+
+/// A private key with its name.
+pub struct SigningKey {
+    pub(super) encoding: EncodingKey,
+    public: VerifyingKey,
+}
+
+impl SigningKey {
+    /// Makes a new key, and its PKCS#8 PEM for a private file.
+    pub fn generate(algorithm: Algorithm, development: bool) -> Result<(Self, Sensitive<Vec<u8>>), KeyError> {
+        let random = SystemRandom::new();
+        let document = match algorithm {
+            Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8v1(&random),
+            Algorithm::Es256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
+        };
+        let document = document.map_err(|_| KeyError::Generation)?;
+        let body = Sensitive::new(STANDARD.encode(document.as_ref()));
+        let mut pem = Sensitive::new(Vec::with_capacity(body.expose().len().saturating_mul(2).saturating_add(64)));
+        pem.expose_mut().extend_from_slice(b"-----BEGIN PRIVATE KEY-----\n");
+        for line in body.expose().as_bytes().chunks(64) {
+            pem.expose_mut().extend_from_slice(line);
+            pem.expose_mut().push(b'\n');
+        }
+        pem.expose_mut().extend_from_slice(b"-----END PRIVATE KEY-----\n");
+        Ok((Self::from_der(document.as_ref(), development)?, pem))
+    }
+
+    /// Reads a private key from PKCS#8 PEM.
+    pub fn from_pem(pem: &Sensitive<Vec<u8>>, development: bool) -> Result<Self, KeyError> {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem.expose()).map_err(|_| KeyError::Malformed)?;
+        let der = Sensitive::new(der);
+        Self::from_der(der.expose().secret_pkcs8_der(), development)
+    }
+
+    fn from_der(der: &[u8], development: bool) -> Result<Self, KeyError> {
+        let prefix = if development { DEVELOPMENT } else { "" };
+        if let Ok(pair) = Ed25519KeyPair::from_pkcs8(der) {
+            let public = VerifyingKey::from_raw(Algorithm::EdDsa, pair.public_key().as_ref(), None, prefix)?;
+            return Ok(Self { encoding: EncodingKey::from_ed_der(der), public });
+        }
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(|_| KeyError::Malformed)?;
+        let public = VerifyingKey::from_raw(Algorithm::Es256, pair.public_key().as_ref(), None, prefix)?;
+        Ok(Self { encoding: EncodingKey::from_ec_der(der), public })
+    }
+
+    /// Its public part.
+    pub fn public(&self) -> &VerifyingKey {
+        &self.public
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SigningKey({}, [redacted])", self.public.kid)
+    }
+}
+
+/// A key that signs no more, and until when what it signed can be valid.
+#[derive(Debug, Clone)]
+pub struct Retired {
+    /// The public part; the private part is gone.
+    pub key: VerifyingKey,
+    /// From then on it verifies nothing.
+    pub until: Timestamp,
+}
+
+/// The issuer's keys: one signs, the next is published before it signs, the retired still verify for a while.
+#[derive(Debug)]
+pub struct KeyRing {
+    current: SigningKey,
+    next: Option<SigningKey>,
+    retired: Vec<Retired>,
+}
+
+impl KeyRing {
+    /// Puts a ring together. All keys are for development, or none; no two have one name.
+    pub fn new(current: SigningKey, next: Option<SigningKey>, retired: Vec<Retired>) -> Result<Self, KeyError> {
+        let ring = Self { current, next, retired };
+        let keys: Vec<&VerifyingKey> = ring.every().collect();
+        if keys.iter().any(|key| key.development() != ring.development()) {
+            return Err(KeyError::Occupied);
+        }
+        let distinct =
+            (1..keys.len()).all(|i| keys.iter().take(i).all(|key| Some(&key.kid) != keys.get(i).map(|k| &k.kid)));
+        if distinct { Ok(ring) } else { Err(KeyError::Duplicate) }
+    }
+
+    /// A ring that lives as long as this process and is marked for development.
+    pub fn generate_development(algorithm: Algorithm) -> Result<Self, KeyError> {
+        let (current, _) = SigningKey::generate(algorithm, true)?;
+        let (next, _) = SigningKey::generate(algorithm, true)?;
+        Self::new(current, Some(next), Vec::new())
+    }
+
+    /// Whether the keys were made for development. Production settings must refuse them.
+    pub fn development(&self) -> bool {
+        self.current.public.development()
+    }
+
+    /// Lets the next key sign (or `fresh`, if there is none), makes `fresh` the next, and retires the current one until
+    /// the last token that it can have signed has ended.
+    pub fn rotate(self, fresh: SigningKey, now: Timestamp) -> Result<Self, KeyError> {
+        let until = super::retirement(now);
+        let Self { current, next, mut retired } = self;
+        retired.retain(|key| key.until > now);
+        retired.push(Retired { key: current.public, until });
+        match next {
+            Some(next) => Self::new(next, Some(fresh), retired),
+            None => Self::new(fresh, None, retired),
+        }
+    }
+
+    /// The key that signs.
+    pub fn current(&self) -> &SigningKey {
+        &self.current
+    }
+
+    /// The keys that verify at `now`: what a JWKS document lists.
+    pub fn verifying(&self, now: Timestamp) -> impl Iterator<Item = &VerifyingKey> {
+        self.signing().map(SigningKey::public).chain(self.retired_at(now))
+    }
+
+    fn retired_at(&self, now: Timestamp) -> impl Iterator<Item = &VerifyingKey> {
+        self.retired.iter().filter(move |retired| retired.until > now).map(|retired| &retired.key)
+    }
+
+    fn signing(&self) -> impl Iterator<Item = &SigningKey> {
+        std::iter::once(&self.current).chain(self.next.as_ref())
+    }
+
+    fn every(&self) -> impl Iterator<Item = &VerifyingKey> {
+        self.signing().map(SigningKey::public).chain(self.retired.iter().map(|retired| &retired.key))
+    }
+}

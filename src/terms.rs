@@ -312,6 +312,28 @@ closed_enum! {
 }
 
 closed_enum! {
+    /// What confirms a date of birth. An [`AssuranceLevel`] is always given together with these.
+    Witness {
+        /// Another reading of the same print, through different pixels, gave the same date.
+        SecondReading = "second_reading",
+        /// The checksum of a Korean number holds.
+        Checksum = "checksum",
+        /// The check digit over the birth date of the MRZ holds.
+        CheckDigits = "check_digits",
+        /// The composite check digit of the MRZ holds.
+        Composite = "composite",
+        /// A printed date of birth, apart from the number or MRZ, is the same.
+        PrintedDate = "printed_date",
+        /// A birth label stands beside the date.
+        Label = "label",
+        /// The printed date of issue fits the age of the holder.
+        IssueDate = "issue_date",
+        /// Another number of the document contains the same date.
+        PersonalNumber = "personal_number",
+    }
+}
+
+closed_enum! {
     /// Why no date of birth was accepted. Order of declaration is the order of reports.
     Reason {
         /// No bytes were sent.
@@ -461,6 +483,9 @@ mod tests {
         }
         for k in DocumentKind::ALL {
             assert_eq!(k.as_str().parse::<DocumentKind>().unwrap(), *k);
+        }
+        for w in Witness::ALL {
+            assert_eq!(w.as_str().parse::<Witness>().unwrap(), *w);
         }
         for s in Signal::ALL {
             assert_eq!(s.as_str().parse::<Signal>().unwrap(), *s);

@@ -1,0 +1,117 @@
+//! The page as rows of print: boxes of one pass that lie on one line, joined left to right, each character with its
+//! place across. Labels and values are looked for here; machine-readable lines have their own rows.
+//!
+//! Always: a wide gap between two boxes is [`GAP`], which no date and no number reaches across.
+
+use super::clean::Clean;
+use crate::evidence::text::{Alphabet, Line, Page, Place};
+use zeroize::Zeroizing;
+
+/// Stands between two boxes that are far apart.
+pub(crate) const GAP: char = '¦';
+/// The most boxes of a page that are looked at.
+const BOXES: usize = 500;
+/// The most characters of one row.
+const LONGEST: usize = 400;
+
+/// One row of print in one pass.
+pub(crate) struct Row {
+    pub(crate) text: Zeroizing<Vec<char>>,
+    /// Left and right edge of every character.
+    across: Vec<(f32, f32)>,
+    /// Where the boxes begin and end in `text`.
+    pub(crate) boxes: Vec<(usize, usize)>,
+    pub(crate) place: Place,
+    pub(crate) pass: u8,
+}
+
+impl Row {
+    /// Where characters `from..to` lie.
+    pub(crate) fn part(&self, span: (usize, usize)) -> Place {
+        let chosen = self.across.get(span.0..span.1.max(span.0 + 1)).unwrap_or(&self.across);
+        let left = chosen.iter().map(|c| c.0).fold(f32::MAX, f32::min);
+        let right = chosen.iter().map(|c| c.1).fold(f32::MIN, f32::max);
+        if left < right { Place { left, right, ..self.place } } else { self.place }
+    }
+
+    /// The box that holds character `at`.
+    pub(crate) fn box_of(&self, at: usize) -> (usize, usize) {
+        self.boxes.iter().copied().find(|b| b.0 <= at && at < b.1).unwrap_or((0, self.text.len()))
+    }
+}
+
+/// Whether two places show the same print: on one row, and overlapping by a third of the narrower one.
+pub(crate) fn same_print(a: &Place, b: &Place) -> bool {
+    let across = a.right.min(b.right) - a.left.max(b.left);
+    a.same_row(b) && across > 0.33 * a.width().min(b.width())
+}
+
+/// All rows, pass by pass, from top to bottom.
+pub(crate) fn rows(page: &Page) -> Vec<Row> {
+    let mut lines: Vec<&Line> = page.lines.iter().filter(|l| l.alphabet != Alphabet::Mrz).take(BOXES).collect();
+    lines.sort_by(|a, b| (a.pass, a.alphabet).cmp(&(b.pass, b.alphabet)).then(a.place.top.total_cmp(&b.place.top)));
+    let mut used = vec![false; lines.len()];
+    let mut out = Vec::new();
+    for first in 0..lines.len() {
+        if used[first] {
+            continue;
+        }
+        let mut members = vec![lines[first]];
+        for other in first + 1..lines.len() {
+            if !used[other] && members.iter().any(|m| beside(m, lines[other])) {
+                used[other] = true;
+                members.push(lines[other]);
+            }
+        }
+        members.sort_by(|a, b| a.place.left.total_cmp(&b.place.left));
+        out.extend(join(&members));
+    }
+    out
+}
+
+/// Side by side on one line of print: same pass and recogniser, similar heights, one beginning where the other ended.
+fn beside(a: &Line, b: &Line) -> bool {
+    let (ha, hb) = (a.place.height().max(1.0), b.place.height().max(1.0));
+    let apart = a.place.right.min(b.place.right) - a.place.left.max(b.place.left) < 0.5 * ha.min(hb);
+    (a.pass, a.alphabet) == (b.pass, b.alphabet)
+        && a.place.same_row(&b.place)
+        && ha < 2.0 * hb
+        && hb < 2.0 * ha
+        && apart
+}
+
+fn join(members: &[&Line]) -> Option<Row> {
+    let mut row = Row {
+        text: Zeroizing::new(Vec::with_capacity(LONGEST)),
+        across: Vec::new(),
+        boxes: Vec::new(),
+        place: members.first()?.place,
+        pass: members.first()?.pass,
+    };
+    for line in members {
+        let gap = line.place.left - row.place.right;
+        if !row.text.is_empty() {
+            row.text.push(if gap > row.place.height() { GAP } else { ' ' });
+            row.across.push((row.place.right, line.place.left.max(row.place.right)));
+        }
+        append(&mut row, line);
+        row.place = super::mrz::union(&row.place, &line.place);
+        if row.text.len() >= LONGEST {
+            break;
+        }
+    }
+    Some(row)
+}
+
+fn append(row: &mut Row, line: &Line) {
+    let clean = Clean::new(line.text.expose());
+    let from = row.text.len();
+    let step = line.place.width() / f32::from(u16::try_from(clean.chars().len().max(1)).unwrap_or(u16::MAX));
+    let mut left = line.place.left;
+    for c in clean.chars() {
+        row.text.push(*c);
+        row.across.push((left, left + step));
+        left += step;
+    }
+    row.boxes.push((from, row.text.len()));
+}

@@ -1,0 +1,171 @@
+//! From what a document says to evidence: an accepted date of birth with its witnesses, or the reasons why not.
+//!
+//! Promise: when two readings contradict each other and nothing but one of them is confirmed by a checksum or check
+//! digits, there is no date. Refusing costs a new picture; a wrong date costs a child its protection.
+//!
+//! Always: `Unreadable::reasons` is never empty, sorted and without repetition; an accepted date exists, is not in the
+//! future, and is at most 120 years ago. Pure: the date of today is an argument.
+
+mod korean;
+mod machine;
+mod printed;
+mod years;
+
+use super::documents::{kr_card, mrz, rows, viz};
+use super::text::{Page, Place};
+use crate::age::BirthDate;
+use crate::terms::{AssuranceLevel, DocumentKind, Reason, Signal, Witness};
+use jiff::civil::Date;
+
+/// A date of birth that was accepted, and what confirms it.
+#[derive(Debug)]
+pub struct Evidence {
+    pub kind: DocumentKind,
+    pub birth: BirthDate,
+    pub assurance: AssuranceLevel,
+    /// Sorted, without repetition.
+    pub witnesses: Vec<Witness>,
+    /// Sorted, without repetition.
+    pub signals: Vec<Signal>,
+    pub expiry: Option<Date>,
+}
+
+/// No date of birth, and why.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Never empty, sorted, unique.
+    pub reasons: Vec<Reason>,
+    pub signals: Vec<Signal>,
+    /// The document, if it was told.
+    pub kind: Option<DocumentKind>,
+}
+
+/// What a page came to.
+#[derive(Debug)]
+pub enum Verdict {
+    Read(Evidence),
+    Unreadable(Unreadable),
+}
+
+/// A verdict, and what further reading might improve it.
+#[derive(Debug)]
+pub struct Assessment {
+    pub verdict: Verdict,
+    pub wants: Vec<Want>,
+}
+
+/// What further reading would help.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Want {
+    /// Read this line again from other pixels.
+    Reread(Place),
+    /// A machine-readable zone seems to lie here.
+    MrzBand(Place),
+    /// Nothing plausible was seen: try another rotation or scale.
+    Elsewhere,
+}
+
+/// A date with its witnesses, before it is compared with the rest of the page.
+struct Claim {
+    kind: DocumentKind,
+    birth: BirthDate,
+    assurance: AssuranceLevel,
+    witnesses: Vec<Witness>,
+    expiry: Option<Date>,
+}
+
+/// What one way of looking at the page came to.
+struct Finding {
+    claim: Result<Claim, Vec<Reason>>,
+    kind: Option<DocumentKind>,
+    signals: Vec<Signal>,
+    wants: Vec<Want>,
+}
+
+impl Finding {
+    fn refused(kind: Option<DocumentKind>, reasons: &[Reason]) -> Self {
+        Self { claim: Err(reasons.to_vec()), kind, signals: Vec::new(), wants: Vec::new() }
+    }
+
+    fn with(mut self, signals: &[Signal], wants: &[Want]) -> Self {
+        self.signals.extend_from_slice(signals);
+        self.wants.extend_from_slice(wants);
+        self
+    }
+}
+
+/// Weighs everything a page says.
+pub fn assess(page: &Page, today: Date) -> Assessment {
+    let rows = rows::rows(page);
+    let zone = mrz::read(page);
+    let visual = viz::read(&rows);
+    let card = kr_card::read(&rows, page.title);
+    let korean = korean::judge(&card, &visual, today);
+    let machine = machine::judge(&zone, &visual, today);
+    let mut finding = match (korean, machine) {
+        (Some(korean), Some(machine)) => both(korean, machine),
+        (Some(korean), None) => korean,
+        (None, Some(machine)) => machine,
+        (None, None) => printed::judge(&visual, &rows, &zone, today),
+    };
+    if printed::is_specimen(&rows) {
+        finding.signals.push(Signal::Specimen);
+    }
+    if let Ok(claim) = &finding.claim
+        && claim.expiry.is_some_and(|e| e < today)
+    {
+        finding.signals.push(Signal::Expired);
+    }
+    conclude(finding)
+}
+
+/// A Korean number and an MRZ in one picture: one person, or a contradiction.
+fn both(korean: Finding, machine: Finding) -> Finding {
+    let Finding { claim: machine_claim, signals: machine_signals, wants: machine_wants, .. } = machine;
+    match (&korean.claim, machine_claim) {
+        (Ok(a), Ok(b)) if a.birth == b.birth => korean.with(&machine_signals, &machine_wants),
+        (Ok(_), Ok(_)) => {
+            let kind = korean.kind;
+            Finding::refused(kind, &[Reason::Inconsistent])
+                .with(&korean.signals, &korean.wants)
+                .with(&machine_signals, &[])
+        }
+        (Err(_), Ok(b)) if korean.kind.is_none() => {
+            Finding { kind: Some(b.kind), claim: Ok(b), signals: machine_signals, wants: machine_wants }
+        }
+        _ => korean,
+    }
+}
+
+fn conclude(finding: Finding) -> Assessment {
+    let mut signals = finding.signals;
+    signals.sort_unstable();
+    signals.dedup();
+    let verdict = match finding.claim {
+        Ok(claim) => {
+            let mut witnesses = claim.witnesses;
+            witnesses.sort_unstable();
+            witnesses.dedup();
+            Verdict::Read(Evidence {
+                kind: claim.kind,
+                birth: claim.birth,
+                assurance: claim.assurance,
+                witnesses,
+                signals,
+                expiry: claim.expiry,
+            })
+        }
+        Err(mut reasons) => {
+            reasons.sort_unstable();
+            reasons.dedup();
+            if reasons.is_empty() {
+                reasons.push(Reason::NoDocument);
+            }
+            Verdict::Unreadable(Unreadable { reasons, signals, kind: finding.kind })
+        }
+    };
+    Assessment { verdict, wants: finding.wants }
+}
+
+#[cfg(test)]
+mod tests;

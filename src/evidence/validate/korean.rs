@@ -1,0 +1,243 @@
+//! Korean cards: from the numbers that were read to one date of birth.
+//!
+//! Always: a clash of number and card is `Inconsistent`; a checksum that does not hold is a remark and never a reason
+//! (numbers since 2020-10 are random); a number read once without checksum stays unwitnessed.
+
+use super::{Claim, Finding, Want};
+use crate::age::BirthDate;
+use crate::evidence::documents::kr_card::{Card, Found};
+use crate::evidence::documents::rows::same_print;
+use crate::evidence::documents::rrn::{Back, Birth, Checksum, Class};
+use crate::evidence::documents::viz::Visual;
+use crate::evidence::text::Place;
+use crate::terms::{AssuranceLevel, DocumentKind, Reason, Signal, Witness};
+use jiff::civil::Date;
+
+use DocumentKind::{KrAlienCard, KrDriverLicence, KrResidentCard, KrYouthCard};
+
+/// Judges the Korean side of a page; `None` when nothing on it is Korean.
+pub(super) fn judge(card: &Card, visual: &Visual, today: Date) -> Option<Finding> {
+    let numbers: Vec<&Found> = card.numbers.iter().filter(|f| plausible(f, card, today)).collect();
+    if numbers.is_empty() {
+        return without_number(card, today);
+    }
+    let kind = kind(card, &numbers);
+    let places = spots(&numbers);
+    let wants: Vec<Want> = places.iter().map(|p| Want::Reread(*p)).collect();
+    let Some(best) = agree(&numbers) else {
+        return Some(Finding::refused(Some(kind), &[Reason::NumberUnreadable, Reason::Inconsistent]).with(&[], &wants));
+    };
+    if card.title.is_none() && visual.signs.headings >= 2 && !matches!(best.number.back, Back::Open(Checksum::Match)) {
+        return None;
+    }
+    Some(weigh(card, kind, best, &numbers, places.len(), today, &wants))
+}
+
+/// A run of thirteen digits without a gap may be any number; it counts on a Korean card only.
+fn plausible(f: &Found, card: &Card, today: Date) -> bool {
+    if f.number.separated && !f.number.repaired {
+        return true;
+    }
+    let sure = matches!(f.number.back, Back::Open(Checksum::Match)) && matches!(f.number.birth(today), Birth::Exact(_));
+    let company = card.numbers.iter().any(|o| o.number.separated && same_print(&o.place, &f.place));
+    let korean = card.title.is_some() || card.licence.is_some() || card.alien || card.resident;
+    company || korean || (sure && !card.dates.is_empty())
+}
+
+/// A Korean card whose number was not found: a half number whose back is covered, or nothing.
+fn without_number(card: &Card, today: Date) -> Option<Finding> {
+    let dated = card.dates.iter().any(|(d, ..)| *d <= today);
+    if let Some(half) = card.half.as_ref().filter(|_| card.title.is_some() || card.resident || dated) {
+        let kind = card.title.unwrap_or(KrResidentCard);
+        let want = Want::Reread(half.place);
+        return Some(weigh(card, kind, half, &[half], 1, today, &[want]));
+    }
+    let kind = card.title?;
+    Some(Finding::refused(Some(kind), &[Reason::NumberUnreadable]).with(&[], &[Want::Elsewhere]))
+}
+
+/// The kind of card: the title wins, then the licence number, the alien captions, the class of the number.
+fn kind(card: &Card, numbers: &[&Found]) -> DocumentKind {
+    if let Some(title) = card.title {
+        return title;
+    }
+    if card.licence.is_some() {
+        return KrDriverLicence;
+    }
+    let foreign = numbers.iter().filter_map(|f| f.number.class()).all(|c| c == Class::Foreigner);
+    if card.alien || (foreign && numbers.iter().any(|f| f.number.class().is_some())) {
+        KrAlienCard
+    } else {
+        KrResidentCard
+    }
+}
+
+/// Separate places of print that hold a number.
+fn spots(numbers: &[&Found]) -> Vec<Place> {
+    let mut out: Vec<Place> = Vec::new();
+    for f in numbers {
+        if !out.iter().any(|p| same_print(p, &f.place)) {
+            out.push(f.place);
+        }
+    }
+    out
+}
+
+/// The one number all readings agree on; or, when they differ, the one whose checksum holds if no other's does.
+fn agree<'a>(numbers: &[&'a Found]) -> Option<&'a Found> {
+    let first = numbers.first()?;
+    let open = numbers.iter().find(|f| f.number.has_century()).unwrap_or(first);
+    if numbers.iter().all(|f| f.number.compatible(&open.number)) {
+        let matching = numbers.iter().find(|f| f.number.back == Back::Open(Checksum::Match));
+        return Some(matching.unwrap_or(open));
+    }
+    let mut sure = numbers.iter().filter(|f| f.number.back == Back::Open(Checksum::Match) && !f.number.repaired);
+    let one = sure.next()?;
+    // Two cards in one picture are two places; only readings of the same print may be outvoted.
+    let same_place = numbers.iter().all(|f| same_print(&f.place, &one.place) || f.number.compatible(&one.number));
+    (sure.all(|f| f.number.same_front(&one.number)) && same_place).then_some(*one)
+}
+
+fn weigh(
+    card: &Card,
+    kind: DocumentKind,
+    best: &Found,
+    numbers: &[&Found],
+    places: usize,
+    today: Date,
+    wants: &[Want],
+) -> Finding {
+    let mut signals = remarks(best);
+    let refused = |reason: Reason, signals: &[Signal]| Finding::refused(Some(kind), &[reason]).with(signals, wants);
+    if best.number.class().is_some_and(|c| clashes(kind, c)) || sex_clashes(card, kind, best) {
+        signals.push(Signal::NumberClassConflict);
+        return refused(Reason::Inconsistent, &signals);
+    }
+    let issue = Issue::of(card, today);
+    let birth = match best.number.birth(today) {
+        Birth::Exact(d) => d,
+        Birth::Impossible | Birth::Implausible => return refused(Reason::ImpossibleDate, &signals),
+        Birth::Either(dates) => {
+            signals.push(Signal::CenturyInferred);
+            // A child's card cannot exist (17), and must not turn its holder into one of over a hundred years.
+            let fits = |d: &Date| old_enough(*d, kind, issue.date.unwrap_or(today)) && !at_least(*d, 100, today);
+            match dates.into_iter().flatten().find(fits) {
+                Some(d) => d,
+                None => return refused(Reason::Inconsistent, &signals),
+            }
+        }
+    };
+    if !fits(birth, card, kind, &issue, today) {
+        signals.push(Signal::AgeAtIssueImplausible);
+        return refused(Reason::Inconsistent, &signals);
+    }
+    if kind == KrAlienCard && !at_least(birth, 17, today) {
+        signals.push(Signal::MinorOnAlienCard);
+    }
+    let second = numbers.iter().any(|a| {
+        numbers.iter().any(|b| {
+            a.pass != b.pass
+                && a.number.same_front(&b.number)
+                && a.number.same_front(&best.number)
+                && same_print(&a.place, &b.place)
+        })
+    });
+    let ghost = card.dates.iter().any(|(d, p, _)| *d == birth && !same_print(p, &best.place));
+    let matches = best.number.back == Back::Open(Checksum::Match);
+    if best.number.repaired && !(second || matches || ghost) {
+        return refused(Reason::NumberUnreadable, &signals);
+    }
+    let mut witnesses = Vec::new();
+    let mut note = |is: bool, w: Witness| witnesses.extend(is.then_some(w));
+    note(matches, Witness::Checksum);
+    note(second, Witness::SecondReading);
+    note(ghost || places > 1, Witness::PrintedDate);
+    note(issue.date.is_some(), Witness::IssueDate);
+    let apart = ghost || places > 1;
+    let assurance = match (matches, second || apart) {
+        (true, _) if apart => AssuranceLevel::Corroborated,
+        (true, _) => AssuranceLevel::Checked,
+        (false, true) => AssuranceLevel::Witnessed,
+        (false, false) => AssuranceLevel::Unwitnessed,
+    };
+    let wants = if assurance == AssuranceLevel::Unwitnessed { wants.to_vec() } else { Vec::new() };
+    let claim = Claim { kind, birth: BirthDate::new(birth), assurance, witnesses, expiry: None };
+    Finding { claim: Ok(claim), kind: Some(kind), signals, wants }
+}
+
+fn remarks(best: &Found) -> Vec<Signal> {
+    let mut signals = Vec::new();
+    match best.number.back {
+        Back::Open(Checksum::Match) => {}
+        Back::Open(Checksum::Mismatch) => signals.push(Signal::ChecksumMismatch),
+        Back::Masked => signals.push(Signal::NumberMasked),
+    }
+    if best.number.repaired {
+        signals.push(Signal::Repaired);
+    }
+    if best.number.sample {
+        signals.push(Signal::Specimen);
+    }
+    signals
+}
+
+/// Koreans hold resident and youth cards, foreigners alien cards; a foreigner's licence prints the foreigner number.
+fn clashes(kind: DocumentKind, class: Class) -> bool {
+    match kind {
+        KrResidentCard | KrYouthCard => class == Class::Foreigner,
+        KrAlienCard => class == Class::Korean,
+        _ => false,
+    }
+}
+
+/// Alien cards of before 2023-04 print the sex; it must be the parity of the seventh digit.
+fn sex_clashes(card: &Card, kind: DocumentKind, best: &Found) -> bool {
+    kind == KrAlienCard && matches!((card.male, best.number.male()), (Some(a), Some(b)) if a != b)
+}
+
+/// When the card was issued, as far as its dates tell.
+struct Issue {
+    /// The latest printed date that is not in the future.
+    date: Option<Date>,
+}
+
+impl Issue {
+    fn of(card: &Card, today: Date) -> Self {
+        Self { date: card.dates.iter().map(|(d, ..)| *d).filter(|d| *d <= today).max() }
+    }
+}
+
+/// The least age at issue: 17 for a resident card, 16 for a licence, 9 to 18 for a youth card, none for an alien card.
+fn old_enough(birth: Date, kind: DocumentKind, on: Date) -> bool {
+    match kind {
+        KrResidentCard => at_least(birth, 17, on),
+        KrDriverLicence => at_least(birth, 16, on),
+        KrYouthCard => at_least(birth, 9, on) && !at_least(birth, 19, on),
+        _ => birth <= on,
+    }
+}
+
+/// Whether the holder's age fits the card: at every printed date that can be its issue date.
+fn fits(birth: Date, card: &Card, kind: DocumentKind, issue: &Issue, today: Date) -> bool {
+    if !old_enough(birth, kind, issue.date.filter(|d| *d != birth).unwrap_or(today)) {
+        return false;
+    }
+    // A polycarbonate card (2020) shows the birth date a second time; any other early date contradicts the number.
+    let early = |d: Date| d <= today && d != birth && !old_enough(birth, kind, d);
+    if matches!(kind, KrResidentCard) && card.dates.iter().any(|(d, ..)| early(*d)) {
+        return false;
+    }
+    match (kind, card.licence) {
+        (KrDriverLicence, Some(Some(yy))) => {
+            let first = [2000, 1900].map(|c| c + i16::from(yy)).into_iter().find(|y| *y <= today.year());
+            first.is_none_or(|y| y >= birth.year() + 16)
+        }
+        _ => true,
+    }
+}
+
+/// Whether someone born on `birth` has completed `years` on `on`.
+fn at_least(birth: Date, years: i16, on: Date) -> bool {
+    let full = on.year() - birth.year() - i16::from((on.month(), on.day()) < (birth.month(), birth.day()));
+    full >= years
+}

@@ -1,0 +1,186 @@
+//! Machine-readable zones: which reading to believe, how far, and whether the printed date agrees.
+//!
+//! Always: a birth date whose own check digit fails is never taken from the MRZ; one that was mended by position class
+//! needs the composite; a labelled printed date that differs makes the document `Inconsistent`.
+
+use super::years::{self, Resolved};
+use super::{Claim, Finding, Want, printed};
+use crate::age::BirthDate;
+use crate::evidence::documents::dates::{Order, Settled, Year};
+use crate::evidence::documents::mrz::{Parts, Reading, Zone};
+use crate::evidence::documents::rows::same_print;
+use crate::evidence::documents::viz::Visual;
+use crate::terms::{AssuranceLevel, DocumentKind, Reason, Signal, Witness};
+use jiff::civil::Date;
+
+/// How far a reading's own digits carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Strength {
+    /// The birth date's own digit fails, or it was mended and nothing confirms it.
+    Broken,
+    /// Only the birth date's digit holds.
+    Own,
+    /// Birth and expiry digits hold.
+    Both,
+    /// The composite holds too.
+    Composite,
+}
+
+fn strength(r: &Reading) -> Strength {
+    match (r.birth_holds, r.composite == Some(true), r.birth_mended, r.expiry_holds) {
+        (false, ..) => Strength::Broken,
+        (true, true, _, _) => Strength::Composite,
+        (true, false, true, _) => Strength::Broken,
+        (true, false, false, true) => Strength::Both,
+        (true, false, false, false) => Strength::Own,
+    }
+}
+
+/// Judges the MRZ of a page; `None` when there is none, or it says nothing of a birth date and the print may.
+pub(super) fn judge(zone: &Zone, visual: &Visual, today: Date) -> Option<Finding> {
+    let best = zone.readings.iter().map(strength).max()?;
+    let place = zone.readings[0].place;
+    let wants = [Want::Reread(place)];
+    let kind = zone.readings.iter().max_by_key(|r| strength(r)).map(|r| r.kind);
+    if best == Strength::Broken {
+        return Some(Finding::refused(kind, &[Reason::NumberUnreadable]).with(&[], &wants));
+    }
+    let believed: Vec<&Reading> = zone.readings.iter().filter(|r| strength(r) == best).collect();
+    let one = believed[0];
+    let elsewhere =
+        |r: &Reading| strength(r) >= Strength::Both && r.birth != one.birth && !r.place.same_row(&one.place);
+    if believed.iter().any(|r| r.birth != one.birth) || zone.readings.iter().any(elsewhere) {
+        return Some(Finding::refused(kind, &[Reason::NumberUnreadable, Reason::Inconsistent]).with(&[], &wants));
+    }
+    let second = zone.readings.iter().any(|a| {
+        strength(a) != Strength::Broken
+            && a.birth == one.birth
+            && believed.iter().any(|b| b.pass != a.pass && same_print(&a.place, &b.place))
+    });
+    Some(weigh(one, best, second, visual, today))
+}
+
+/// What the printed dates say to the MRZ's.
+enum Print {
+    Silent,
+    Agrees { year: Option<Date> },
+    Differs,
+}
+
+fn weigh(r: &Reading, strength: Strength, second: bool, visual: &Visual, today: Date) -> Finding {
+    let wants = [Want::Reread(r.place)];
+    let expiry = r.expiry.filter(|_| r.expiry_holds).and_then(|p| years::expiry(&p, today));
+    let mut signals = remarks(r, strength);
+    let (date, open, partial) = match years::birth(&r.birth, today, expiry) {
+        Resolved::Known { date, open, partial } => (date, open, partial),
+        Resolved::Impossible => {
+            return Finding::refused(Some(r.kind), &[Reason::ImpossibleDate]).with(&signals, &wants);
+        }
+        Resolved::Unknown => {
+            let front = printed::labelled(visual, Some(r.kind), today);
+            return match front {
+                Some(f) if f.claim.is_ok() => f.with(&signals, &[]),
+                _ => Finding::refused(Some(r.kind), &[Reason::BirthDateUnknown]).with(&signals, &[]),
+            };
+        }
+    };
+    let print = compare(visual, &r.birth);
+    let (mut birth, mut agrees) = (date, false);
+    match print {
+        Print::Differs => {
+            signals.push(Signal::PrintedDateConflict);
+            return Finding::refused(Some(r.kind), &[Reason::Inconsistent]).with(&signals, &reread(visual));
+        }
+        Print::Agrees { year } => {
+            agrees = !partial;
+            if let Some(y) = year {
+                if Some(y) != open && y != date {
+                    signals.push(Signal::PrintedDateConflict);
+                    return Finding::refused(Some(r.kind), &[Reason::Inconsistent]).with(&signals, &reread(visual));
+                }
+                birth = y;
+            } else if open.is_some() {
+                signals.push(Signal::CenturyInferred);
+            }
+        }
+        Print::Silent if open.is_some() => signals.push(Signal::CenturyInferred),
+        Print::Silent => {}
+    }
+    if partial {
+        signals.push(Signal::BirthDatePartial);
+    }
+    let assurance = level(r, strength, second, agrees);
+    let mut witnesses = vec![Witness::CheckDigits];
+    let mut note = |is: bool, w: Witness| witnesses.extend(is.then_some(w));
+    note(strength == Strength::Composite, Witness::Composite);
+    note(second, Witness::SecondReading);
+    note(agrees, Witness::PrintedDate);
+    let wants = if assurance < AssuranceLevel::Checked { wants.to_vec() } else { Vec::new() };
+    let claim = Claim { kind: r.kind, birth: BirthDate::new(birth), assurance, witnesses, expiry };
+    Finding { claim: Ok(claim), kind: Some(r.kind), signals, wants }
+}
+
+fn level(r: &Reading, strength: Strength, second: bool, agrees: bool) -> AssuranceLevel {
+    let visa = matches!(r.kind, DocumentKind::MrvA | DocumentKind::MrvB);
+    let own = r.number_holds && r.expiry_holds;
+    let checked = strength == Strength::Composite || (visa && own && second);
+    match (checked, agrees) {
+        (true, true) => AssuranceLevel::Corroborated,
+        (true, false) => AssuranceLevel::Checked,
+        (false, true) => AssuranceLevel::Witnessed,
+        (false, false) if second || (visa && own) => AssuranceLevel::Witnessed,
+        (false, false) => AssuranceLevel::Unwitnessed,
+    }
+}
+
+fn remarks(r: &Reading, strength: Strength) -> Vec<Signal> {
+    let mut signals = Vec::new();
+    let mut note = |is: bool, s: Signal| signals.extend(is.then_some(s));
+    let visa = matches!(r.kind, DocumentKind::MrvA | DocumentKind::MrvB);
+    note(r.specimen, Signal::Specimen);
+    note(r.mended || r.birth_mended, Signal::Repaired);
+    note(r.nonconforming, Signal::NonconformingIssuer);
+    note(strength != Strength::Composite && !(visa && r.number_holds && r.expiry_holds), Signal::CheckDigitMismatch);
+    signals
+}
+
+/// Where the labelled dates stand, to be read again.
+fn reread(visual: &Visual) -> Vec<Want> {
+    visual.births.iter().map(|i| Want::Reread(visual.dates[*i].place)).collect()
+}
+
+/// Compares with the printed dates. A labelled birth date agrees or differs; any other date can only agree.
+fn compare(visual: &Visual, mrz: &Parts) -> Print {
+    let orders = [visual.order, Some(Order::DayFirst), Some(Order::MonthFirst)];
+    let same = |i: usize| orders.iter().filter_map(|o| visual.dates[i].printed.settle(*o)).find(|s| compatible(s, mrz));
+    // A labelled date agrees when any reading of the same print does: the check digits decide between the readings.
+    let labelled: Vec<Option<Settled>> =
+        visual.births.iter().map(|i| same(*i).or_else(|| visual.others(*i).find_map(same))).collect();
+    if !labelled.is_empty() {
+        let all: Option<Vec<Settled>> = labelled.into_iter().collect();
+        return all.map_or(Print::Differs, |all| agreed(all.into_iter()));
+    }
+    let any: Vec<Settled> = (0..visual.dates.len())
+        .filter(|i| !visual.issues.contains(i) && !visual.expiries.contains(i))
+        .filter_map(same)
+        .filter(|s| s.month.is_some() && s.day.is_some() && matches!(s.year, Year::Four(_)))
+        .collect();
+    if any.is_empty() { Print::Silent } else { agreed(any.into_iter()) }
+}
+
+fn agreed(all: impl Iterator<Item = Settled>) -> Print {
+    let mut years: Vec<Date> = all.filter_map(|s| s.date()).collect();
+    years.sort_unstable();
+    years.dedup();
+    Print::Agrees { year: (years.len() == 1).then(|| years[0]) }
+}
+
+/// Whether every part that both know is the same.
+fn compatible(s: &Settled, mrz: &Parts) -> bool {
+    let yy = match s.year {
+        Year::Two(yy) => Some(yy),
+        Year::Four(y) => u8::try_from(y.rem_euclid(100)).ok(),
+    };
+    let both = |a: Option<u8>, b: Option<u8>| a.is_none() || b.is_none() || a == b;
+    both(yy, mrz.year) && both(s.month, mrz.month) && both(s.day, mrz.day)
+}

@@ -1,0 +1,171 @@
+//! Korean cards.
+
+use super::*;
+use DocumentKind::{KrAlienCard, KrDriverLicence, KrResidentCard, KrYouthCard};
+
+fn titled(page: Page, title: DocumentKind) -> Page {
+    Page { title: Some(title), ..page }
+}
+
+#[test]
+fn a_resident_card_with_its_checksum() {
+    let e = read(&page(column(0, &["900101-1990006", "2020.1.1."])));
+    assert_eq!((e.kind, e.birth.expose(), e.assurance), (KrResidentCard, date(1990, 1, 1), AssuranceLevel::Checked));
+    assert_eq!(e.witnesses, [Witness::Checksum, Witness::IssueDate]);
+    assert!(e.signals.is_empty());
+}
+
+#[test]
+fn a_checksum_that_fails_is_a_remark_and_needs_a_second_reading() {
+    let e = read(&page(column(0, &["900101-1990007", "2020.1.1."])));
+    assert_eq!(e.assurance, AssuranceLevel::Unwitnessed);
+    assert_eq!(e.signals, [Signal::ChecksumMismatch]);
+    let e = read(&twice(&["900101-1990007", "2020.1.1."]));
+    assert_eq!(e.assurance, AssuranceLevel::Witnessed);
+    assert!(e.witnesses.contains(&Witness::SecondReading));
+    // The same pass twice is no second reading.
+    let mut lines = column(0, &["900101-1990007"]);
+    lines.extend(column(0, &["900101-1990007"]));
+    assert_eq!(read(&page(lines)).assurance, AssuranceLevel::Unwitnessed);
+}
+
+#[test]
+fn readings_that_differ_are_refused_unless_one_alone_has_its_checksum() {
+    let differ = |a: &str, b: &str| {
+        let mut lines = column(0, &[a, "2020.1.1."]);
+        lines.extend(column(1, &[b, "2020.1.1."]));
+        page(lines)
+    };
+    let u = refused(&differ("900101-1990007", "900107-1990007"));
+    assert_eq!(u.reasons, [Reason::NumberUnreadable, Reason::Inconsistent]);
+    let e = read(&differ("900101-1990006", "900107-1990006"));
+    assert_eq!((e.birth.expose(), e.assurance), (date(1990, 1, 1), AssuranceLevel::Checked));
+    // Both hold, or they are two cards: no.
+    refused(&differ("900101-1990006", "050228-3990004"));
+    let mut lines = vec![line(0, 20.0, 40.0, "900101-1990006")];
+    lines.push(line(0, 20.0, 400.0, "910101-1990007"));
+    refused(&page(lines));
+}
+
+#[test]
+fn nobody_holds_a_resident_card_before_17() {
+    for number in ["150505-3990009", "131122-3990012"] {
+        let u = refused(&twice(&[number, "2020.1.1."]));
+        assert!(u.reasons.contains(&Reason::Inconsistent), "{number}");
+        assert!(u.signals.contains(&Signal::AgeAtIssueImplausible));
+        refused(&twice(&[number]));
+    }
+    // A youth card is for 9 to 18.
+    let e = read(&titled(page(column(0, &["131122-3990012"])), KrYouthCard));
+    assert_eq!((e.kind, e.birth.expose()), (KrYouthCard, date(2013, 11, 22)));
+    refused(&titled(page(column(0, &["900101-1990006"])), KrYouthCard));
+}
+
+#[test]
+fn dates_that_cannot_be() {
+    for number in ["491614-4124423", "090229-3990000", "261123-3990001", "991231-9990009", "991231-0990004"] {
+        let u = refused(&twice(&[number, "2020.1.1."]));
+        assert_eq!(u.reasons, [Reason::ImpossibleDate], "{number}");
+    }
+}
+
+#[test]
+fn number_and_card_must_belong_together() {
+    for (number, title) in
+        [("900101-5990009", KrResidentCard), ("900101-1990006", KrAlienCard), ("131122-7990015", KrYouthCard)]
+    {
+        let u = refused(&titled(twice(&[number]), title));
+        assert_eq!(
+            (u.reasons.as_slice(), u.signals.contains(&Signal::NumberClassConflict)),
+            ([Reason::Inconsistent].as_slice(), true)
+        );
+    }
+    let u = refused(&twice(&["RESIDENCE CARD", "Registration No. 900101-1990006"]));
+    assert_eq!(u.reasons, [Reason::Inconsistent]);
+    // Digit 3, misread for 8, on an alien card.
+    refused(&twice(&["ALIEN REGISTRATION CARD", "080229-3990005"]));
+}
+
+#[test]
+fn alien_cards_in_three_eras() {
+    for lines in [
+        &["ALIEN REGISTRATION CARD", "Registration No. 900101-5990009", "Sex M", "2012.05.01."][..],
+        &["RESIDENCE CARD", "900101-5990009", "Sex M"][..],
+        &["RESIDENCE CARD", "Registration No. 900101-5990009", "Issue Date 2024.03.15."][..],
+        &["PERMANENT RESIDENT CARD", "900101-5990009"][..],
+    ] {
+        let e = read(&page(column(0, lines)));
+        assert_eq!((e.kind, e.birth.expose()), (KrAlienCard, date(1990, 1, 1)));
+        assert_eq!(e.assurance, AssuranceLevel::Checked);
+    }
+    let u = refused(&page(column(0, &["ALIEN REGISTRATION CARD", "900101-5990009", "Sex F"])));
+    assert!(u.signals.contains(&Signal::NumberClassConflict));
+    let e = read(&page(column(0, &["RESIDENCE CARD", "131123-8990012"])));
+    assert_eq!(e.signals, [Signal::MinorOnAlienCard]);
+}
+
+#[test]
+fn licences_old_and_new() {
+    for number in ["11-12-123456-70", "号-12-123456-70"] {
+        let e = read(&page(column(0, &[number, "900101-1990006", "2022.01.01"])));
+        assert_eq!(e.kind, KrDriverLicence);
+        assert_eq!(e.assurance, AssuranceLevel::Checked);
+    }
+    // A foreigner's licence prints the foreigner number.
+    assert_eq!(read(&page(column(0, &["11-12-123456-70", "900101-5990009"]))).kind, KrDriverLicence);
+    // First licence at the age of 5.
+    let u = refused(&page(column(0, &["11-95-123456-70", "900101-1990006"])));
+    assert!(u.signals.contains(&Signal::AgeAtIssueImplausible));
+}
+
+#[test]
+fn masked_numbers() {
+    let e = read(&page(column(0, &["900101-1******", "2020.1.1."])));
+    assert_eq!((e.birth.expose(), e.assurance), (date(1990, 1, 1), AssuranceLevel::Unwitnessed));
+    assert_eq!(e.signals, [Signal::NumberMasked]);
+    let e = read(&twice(&["900101-*******", "2020.1.1."]));
+    assert_eq!((e.birth.expose(), e.assurance), (date(1990, 1, 1), AssuranceLevel::Witnessed));
+    assert!(e.signals.contains(&Signal::CenturyInferred));
+    // A bar over the whole back leaves a birth half with its dash.
+    let e = read(&twice(&["800101-", "2020.08.16."]));
+    assert_eq!((e.birth.expose(), e.kind), (date(1980, 1, 1), KrResidentCard));
+    // Under 17 in either century at issue.
+    refused(&twice(&["100101-*******", "2020.1.1."]));
+}
+
+#[test]
+fn a_second_printed_birth_date() {
+    let e = read(&page(column(0, &["900101-1990006", "1990.01.01", "2020.5.5."])));
+    assert_eq!(e.assurance, AssuranceLevel::Corroborated);
+    let u = refused(&page(column(0, &["900101-1990006", "1990.01.07", "2020.5.5."])));
+    assert_eq!(u.reasons, [Reason::Inconsistent]);
+}
+
+#[test]
+fn thirteen_digits_alone_are_no_korean_number() {
+    // A South African number has the same first digits.
+    refused(&twice(&["9001011990006"]));
+    refused(&twice(&["9001015009087", "IDENTITY NUMBER"]));
+    let e = read(&titled(page(column(0, &["9001011990006"])), KrResidentCard));
+    assert_eq!(e.birth.expose(), date(1990, 1, 1));
+}
+
+#[test]
+fn letters_for_digits_need_a_witness() {
+    let e = read(&titled(page(column(0, &["9O0101-1990006"])), KrResidentCard));
+    assert!(e.signals.contains(&Signal::Repaired));
+    let u = refused(&titled(page(column(0, &["9O0101-1990007"])), KrResidentCard));
+    assert_eq!(u.reasons, [Reason::NumberUnreadable]);
+}
+
+#[test]
+fn a_title_without_a_number() {
+    let u = refused(&titled(page(vec![]), KrResidentCard));
+    assert_eq!((u.reasons.as_slice(), u.kind), ([Reason::NumberUnreadable].as_slice(), Some(KrResidentCard)));
+}
+
+#[test]
+fn sample_numbers_are_specimens() {
+    let e = read(&twice(&["800101-2345678", "2020.1.1."]));
+    assert!(e.signals.contains(&Signal::Specimen));
+}

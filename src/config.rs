@@ -1,0 +1,245 @@
+//! Configuration: the modules' settings put together, and what they open.
+//!
+//! `config.default.toml` is the default and the manual at once; a given file is put over it, and a field that it does
+//! not list is refused. Production refuses what only development may have.
+
+pub mod keys;
+mod open;
+
+pub use open::{OpenError, models_directory, open, reader};
+
+use crate::flows::{self, pool};
+use crate::terms::RelyingParty;
+use crate::{server, telemetry};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// The defaults, with what each means.
+pub const DEFAULTS: &str = include_str!("config.default.toml");
+
+/// What the server is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Trying out: keys are made as needed and marked.
+    Development,
+    /// Nothing is made; development keys are refused.
+    Production,
+}
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// What the server is for.
+    pub mode: Mode,
+    /// Where the store lies, and in development the keys.
+    pub data_dir: PathBuf,
+    /// Where and how much is served.
+    pub server: server::Settings,
+    /// How pictures are read.
+    pub ocr: Ocr,
+    /// Limits and lifetimes of checks.
+    pub checks: flows::Settings,
+    /// How tokens are made.
+    pub tokens: Tokens,
+    /// Who may call.
+    pub callers: Callers,
+    /// How state is kept.
+    pub store: Store,
+    /// What is logged.
+    pub log: telemetry::Settings,
+}
+
+/// How pictures are read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ocr {
+    /// Threads; 0 is one for each core.
+    pub workers: usize,
+    /// Pictures that may wait.
+    pub queue: usize,
+    /// Seconds for one picture.
+    pub read_seconds: u32,
+    /// The models' directory; empty to look for it.
+    pub models: PathBuf,
+}
+
+impl Ocr {
+    /// The pool's share of it.
+    pub fn pool(&self) -> pool::Settings {
+        pool::Settings { workers: self.workers, queue: self.queue, read_seconds: self.read_seconds }
+    }
+}
+
+/// How tokens are made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tokens {
+    /// The `iss`.
+    pub issuer: String,
+    /// The signing keys' directory.
+    pub keys: PathBuf,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Callers {
+    /// The `aud`.
+    pub audience: String,
+    /// The longest life of a bearer token.
+    pub longest_minutes: u32,
+    /// The keys.
+    pub trusted: Vec<TrustedKey>,
+}
+
+/// A key that signs bearer tokens.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrustedKey {
+    /// Public PEM, JWK or JWKS.
+    pub file: PathBuf,
+    /// The only relying party that it speaks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relying_party: Option<RelyingParty>,
+}
+
+/// How state is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// The file with the secret that names are hidden with.
+    pub secret: PathBuf,
+    /// Changes that may wait.
+    pub queue: usize,
+    /// Memory for cached pages.
+    pub cache_bytes: usize,
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {0}: {1}")]
+    File(PathBuf, std::io::Error),
+    /// It is no TOML.
+    #[error("{0}")]
+    Syntax(toml::de::Error),
+    /// A field is unknown or has a value that it cannot have.
+    #[error("{0}")]
+    Field(toml::de::Error),
+    /// Values that do not go together.
+    #[error("{0}")]
+    Value(&'static str),
+}
+
+impl Settings {
+    /// The defaults, and over them the file, if there is one.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let text = match file {
+            None => String::new(),
+            Some(file) => std::fs::read_to_string(file).map_err(|error| ConfigError::File(file.to_owned(), error))?,
+        };
+        Self::parse(&text)
+    }
+
+    /// The defaults, and over them `text`.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let mut table: Table = DEFAULTS.parse().map_err(ConfigError::Syntax)?;
+        lay_over(&mut table, text.parse().map_err(ConfigError::Syntax)?);
+        let settings: Self = table.try_into().map_err(ConfigError::Field)?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// What fields alone cannot say.
+    fn check(&self) -> Result<(), ConfigError> {
+        let rules = [
+            (flows::App::check_limits(&self.checks).is_err(), "checks: an attempt limit is not possible"),
+            (!(1..=1440).contains(&self.checks.token_minutes), "checks.token_minutes must be 1 to 1440"),
+            (
+                self.checks.lease_seconds <= self.server.call_seconds,
+                "checks.lease_seconds must exceed server.call_seconds",
+            ),
+            (self.checks.idempotency_hours == 0, "checks.idempotency_hours must not be 0"),
+            (self.checks.decision_days == 0, "checks.decision_days must not be 0"),
+            (self.server.call_seconds == 0, "server.call_seconds must not be 0"),
+            (self.ocr.read_seconds == 0, "ocr.read_seconds must not be 0"),
+            (self.server.image_bytes == 0, "server.image_bytes must not be 0"),
+            (
+                self.server.bytes_in_flight < self.server.image_bytes.saturating_mul(2),
+                "server.bytes_in_flight must be at least twice server.image_bytes",
+            ),
+            (self.production() && self.checks.accept_specimens, "checks.accept_specimens is for development only"),
+            (self.production() && self.callers.trusted.is_empty(), "callers.trusted: production needs callers' keys"),
+            (
+                self.production() && self.tokens.keys.as_os_str().is_empty(),
+                "tokens.keys: production needs signing keys",
+            ),
+            (self.production() && self.store.secret.as_os_str().is_empty(), "store.secret: production needs a secret"),
+        ];
+        match rules.into_iter().find(|(broken, _)| *broken) {
+            Some((_, message)) => Err(ConfigError::Value(message)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether this is production.
+    pub fn production(&self) -> bool {
+        self.mode == Mode::Production
+    }
+}
+
+/// Puts `over` over `table`, field by field.
+fn lay_over(table: &mut Table, over: Table) {
+    for (name, value) in over {
+        match (table.get_mut(&name), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => lay_over(below, above),
+            (_, value) => drop(table.insert(name, value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid_and_a_file_needs_to_name_only_what_differs() {
+        let settings = Settings::parse("[server]\nlisten = \"0.0.0.0:7000\"").unwrap();
+        assert_eq!(settings.server.listen.port(), 7000);
+        assert_eq!(settings.server.admin.port(), 50052);
+        assert_eq!(settings.mode, Mode::Development);
+    }
+
+    #[test]
+    fn unknown_fields_and_impossible_values_are_refused() {
+        for wrong in [
+            "mod = \"production\"",
+            "[server]\nport = 1",
+            "[server]\nlisten = \"here\"",
+            "mode = \"staging\"",
+            "[checks]\nsubject_attempts = 0",
+            "[checks]\ntoken_minutes = 1441",
+            "[checks]\nlease_seconds = 60",
+            "[server]\nbytes_in_flight = 1",
+            "[[callers.trusted]]\nfile = \"a\"\nparty = \"b\"",
+            "server = 1",
+            "[",
+        ] {
+            assert!(Settings::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn production_wants_its_own_keys_and_secret_and_no_specimens() {
+        let whole = "mode = \"production\"\n[tokens]\nkeys = \"k\"\n[store]\nsecret = \"s\"\n[callers]\ntrusted = [{ file = \"c\" }]\n";
+        assert!(Settings::parse(whole).is_ok());
+        for line in ["keys = \"k\"", "secret = \"s\"", "trusted = [{ file = \"c\" }]"] {
+            assert!(Settings::parse(&whole.replace(line, "")).is_err(), "{line}");
+        }
+        assert!(Settings::parse(&format!("{whole}[checks]\naccept_specimens = true")).is_err());
+    }
+}

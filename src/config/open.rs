@@ -1,0 +1,147 @@
+//! From settings to an [`App`]: opens the store, loads the keys and the models, starts the threads that read.
+
+use super::{Settings, keys};
+use crate::evidence::read::OcrReader;
+use crate::evidence::{self, read::ModelError};
+use crate::flows::pool::ReadImage;
+use crate::flows::{App, Pool};
+use crate::policy::rules::{RuleSet, TableError};
+use crate::store::embedded::{self, Embedded};
+use crate::store::{Handles, Store};
+use crate::telemetry::Metrics;
+use crate::terms::Malformed;
+use crate::tokens::callers::{Callers, Trust, Trusted};
+use crate::tokens::keys::{Algorithm, KeyError};
+use crate::tokens::{Issuer, TokenError, files};
+use jiff::{SignedDuration, Timestamp};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The server cannot be put together. Nothing is made up for what is missing in production.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The models cannot be loaded.
+    #[error("models in {0}: {1}")]
+    Models(PathBuf, ModelError),
+    /// A key cannot be used.
+    #[error("{0}: {1}")]
+    Key(PathBuf, KeyError),
+    /// The store's secret is not 64 hexadecimal characters.
+    #[error("{0}: {1}")]
+    Secret(PathBuf, Malformed),
+    /// A name or lifetime in the settings cannot be used.
+    #[error("tokens: {0}")]
+    Token(#[from] TokenError),
+    /// The callers' keys do not go together.
+    #[error("callers: {0}")]
+    Callers(KeyError),
+    /// The store cannot be opened.
+    #[error("store: {0}")]
+    Store(#[from] embedded::OpenError),
+    /// The rule table is broken.
+    #[error("rules: {0}")]
+    Rules(#[from] TableError),
+    /// Development keys in production.
+    #[error("production refuses development keys: {0}")]
+    DevelopmentKeys(&'static str),
+    /// The system gave no thread or directory.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Where the models are: as set, as `IDGATE_MODELS` says, beside the program, or where it was built.
+pub fn models_directory(set: &Path) -> PathBuf {
+    if !set.as_os_str().is_empty() {
+        return set.to_owned();
+    }
+    if let Some(path) = std::env::var_os("IDGATE_MODELS") {
+        return path.into();
+    }
+    let program = std::env::current_exe().ok();
+    let beside = program.and_then(|path| Some(path.parent()?.parent()?.join("share/idgate/models")));
+    match beside {
+        Some(path) if path.is_dir() => path,
+        Some(_) | None => Path::new(env!("CARGO_MANIFEST_DIR")).join("models"),
+    }
+}
+
+/// Loads and checks the models. A mismatch refuses.
+pub fn reader(set: &Path) -> Result<Arc<ReadImage>, OpenError> {
+    let directory = models_directory(set);
+    let reader = OcrReader::load(&directory).map_err(|error| OpenError::Models(directory, error))?;
+    Ok(Arc::new(move |image, today, limits| evidence::extract(image, &reader, today, limits)))
+}
+
+/// Puts the server together around something that reads pictures. Blocks.
+pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError> {
+    keys::private_directory(&settings.data_dir)?;
+    let metrics = Arc::new(Metrics::default());
+    let issuer = issuer(settings)?;
+    let callers = callers(settings)?;
+    if settings.production() && issuer.development() {
+        return Err(OpenError::DevelopmentKeys("tokens.keys"));
+    }
+    if settings.production() && callers.development() {
+        return Err(OpenError::DevelopmentKeys("callers.trusted"));
+    }
+    let handles = handles(settings)?;
+    let store: Arc<dyn Store> = Arc::new(Embedded::open(&embedded::Settings {
+        directory: settings.data_dir.join("store"),
+        queue: settings.store.queue,
+        cache_bytes: settings.store.cache_bytes,
+    })?);
+    Ok(App {
+        store,
+        handles,
+        issuer,
+        callers,
+        rules: RuleSet::embedded()?,
+        pool: Pool::start(&settings.ocr.pool(), read, Arc::clone(&metrics))?,
+        metrics,
+        settings: settings.checks.clone(),
+        image_bytes: settings.server.image_bytes,
+        clock: Box::new(Timestamp::now),
+    })
+}
+
+fn issuer(settings: &Settings) -> Result<Issuer, OpenError> {
+    let directory = keys::directory(settings);
+    let ring = match files::load(&directory, Timestamp::now()) {
+        Err(KeyError::File(std::io::ErrorKind::NotFound)) if !settings.production() => {
+            files::create(&directory, Algorithm::EdDsa, true)
+        }
+        loaded => loaded,
+    };
+    let ring = ring.map_err(|error| OpenError::Key(directory, error))?;
+    if ring.development() {
+        tracing::warn!("tokens are signed with DEVELOPMENT keys; do not rely on them");
+    }
+    Ok(Issuer::new(&settings.tokens.issuer, ring)?)
+}
+
+fn callers(settings: &Settings) -> Result<Callers, OpenError> {
+    let mut trusted = Vec::new();
+    for key in &settings.callers.trusted {
+        let trust = key.relying_party.clone().map_or(Trust::Issuer, Trust::Party);
+        let loaded = Trusted::load(&key.file, &trust).map_err(|error| OpenError::Key(key.file.clone(), error))?;
+        trusted.extend(loaded);
+    }
+    if !settings.production() {
+        let key =
+            keys::development_caller(settings).map_err(|error| OpenError::Key(keys::caller_key(settings), error))?;
+        tracing::warn!("callers are accepted with a DEVELOPMENT key (`idgate token mint` signs with it)");
+        trusted.push(Trusted::new(key.public().clone(), Trust::Issuer));
+    }
+    let longest = SignedDuration::from_mins(i64::from(settings.callers.longest_minutes));
+    Callers::new(&settings.callers.audience, longest, trusted).map_err(OpenError::Callers)
+}
+
+fn handles(settings: &Settings) -> Result<Handles, OpenError> {
+    let set = &settings.store.secret;
+    let path = if set.as_os_str().is_empty() { settings.data_dir.join("dev-store.secret") } else { set.clone() };
+    if !settings.production() && set.as_os_str().is_empty() && !path.exists() {
+        keys::secret(&path).map_err(|error| OpenError::Key(path.clone(), error))?;
+    }
+    let text = files::read_private(&path).map_err(|error| OpenError::Key(path.clone(), error))?;
+    Handles::from_hex(&text).map_err(|error| OpenError::Secret(path, error))
+}

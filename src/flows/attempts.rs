@@ -1,0 +1,85 @@
+//! Attempt limits: counted before anything is read, whatever comes of it (domain 7.1).
+//!
+//! A subject is counted under a keyed name, never its reference; the count expires with its window. It is forgotten at
+//! once when nothing about the person may be kept.
+
+use super::{App, Error, unexpected};
+use crate::store::{Batch, Key, Limit, Space};
+use crate::terms::{RelyingParty, SubjectRef};
+use jiff::{SignedDuration, Timestamp};
+use std::time::Duration;
+
+/// Whose attempts are limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The person's.
+    Subject,
+    /// The service's.
+    RelyingParty,
+}
+
+impl App {
+    /// Counts one attempt of the subject and of the relying party.
+    pub(super) async fn count_attempt(
+        &self,
+        relying_party: &RelyingParty,
+        subject: &SubjectRef,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let s = &self.settings;
+        if s.relying_party_attempts > 0 {
+            let key = self.attempts_key(relying_party, "relying-party");
+            self.count(Whose::RelyingParty, key, s.relying_party_attempts, SignedDuration::from_hours(1), now).await?;
+        }
+        let window = SignedDuration::from_hours(i64::from(s.subject_hours));
+        self.count(Whose::Subject, self.subject_key(relying_party, subject), s.subject_attempts, window, now).await
+    }
+
+    async fn count(
+        &self,
+        whose: Whose,
+        key: Key,
+        max: u16,
+        window: SignedDuration,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let limit = Limit::new(max, window).map_err(|_| Error::Broken)?;
+        let attempts = self.store.count(&key, limit, now).await?;
+        if attempts.allowed {
+            return Ok(());
+        }
+        let retry_after = attempts.retry_after.unwrap_or(window);
+        let retry_after = Duration::try_from(retry_after).unwrap_or(Duration::from_secs(1));
+        Err(Error::TooManyAttempts { whose, retry_after: retry_after.max(Duration::from_secs(1)) })
+    }
+
+    /// Forgets that the subject ever tried.
+    pub(super) async fn forget_attempts(
+        &self,
+        relying_party: &RelyingParty,
+        subject: &SubjectRef,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let key = self.subject_key(relying_party, subject);
+        let batch = Batch::new(key.partition()).delete(key);
+        self.store.commit(batch, now).await.map(drop).map_err(unexpected)
+    }
+
+    fn subject_key(&self, relying_party: &RelyingParty, subject: &SubjectRef) -> Key {
+        self.attempts_key(relying_party, &format!("subject:{subject}"))
+    }
+
+    fn attempts_key(&self, relying_party: &RelyingParty, text: &str) -> Key {
+        let partition = self.handles.partition(relying_party, text);
+        self.handles.key(Space::Attempts, partition, relying_party, text)
+    }
+
+    /// Whether the configured limits are possible ones.
+    pub fn check_limits(settings: &super::Settings) -> Result<(), crate::terms::Malformed> {
+        Limit::new(settings.subject_attempts, SignedDuration::from_hours(i64::from(settings.subject_hours)))?;
+        match settings.relying_party_attempts {
+            0 => Ok(()),
+            max => Limit::new(max, SignedDuration::from_hours(1)).map(drop),
+        }
+    }
+}

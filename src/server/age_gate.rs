@@ -1,0 +1,116 @@
+//! AgeGateService: parse, run the flow, answer.
+
+use super::convert::{self, Problem, bad};
+use super::messages::Language;
+use super::proto::age_gate_service_server::AgeGateService;
+use super::proto::{
+    CheckAgeRequest, CheckAgeResponse, CheckAgeStreamHeader, CheckAgeStreamRequest, CheckAgeStreamResponse,
+    ExplainDecisionRequest, ExplainDecisionResponse, GetDecisionRequest, GetDecisionResponse,
+    check_age_stream_request::Part,
+};
+use super::service::{Entered, enter};
+use crate::flows::{App, Ask};
+use crate::secret::Sensitive;
+use std::sync::Arc;
+use tonic::{Request, Response, Status, Streaming};
+
+/// The most bytes of one chunk.
+pub const CHUNK: usize = 1024 * 1024;
+
+/// The service.
+pub struct AgeGate {
+    app: Arc<App>,
+}
+
+impl AgeGate {
+    /// Serves the flows of `app`.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    async fn check(&self, entered: Entered, ask: Ask, language: Language) -> Result<CheckAgeResponse, Status> {
+        let (app, call) = (Arc::clone(&self.app), entered.call.clone());
+        let answer = entered.run(async move { app.check_age(ask, call).await }).await?;
+        Ok(convert::answer(&answer, language))
+    }
+}
+
+#[tonic::async_trait]
+impl AgeGateService for AgeGate {
+    async fn check_age(&self, mut request: Request<CheckAgeRequest>) -> Result<Response<CheckAgeResponse>, Status> {
+        let entered = enter(&mut request)?;
+        let wire = request.into_inner();
+        let language = Language::of(&wire.language);
+        self.check(entered, convert::ask(wire)?, language).await.map(Response::new)
+    }
+
+    async fn check_age_stream(
+        &self,
+        mut request: Request<Streaming<CheckAgeStreamRequest>>,
+    ) -> Result<Response<CheckAgeStreamResponse>, Status> {
+        let entered = enter(&mut request)?;
+        let mut parts = request.into_inner();
+        let header = header(&mut parts).await?;
+        let image = image(&mut parts, &header, self.app.image_bytes).await?;
+        let ask = convert::ask_of_stream(&header, image)?;
+        let answer = self.check(entered, ask, Language::of(&header.language)).await?;
+        Ok(Response::new(CheckAgeStreamResponse { answer: Some(answer) }))
+    }
+
+    async fn get_decision(
+        &self,
+        mut request: Request<GetDecisionRequest>,
+    ) -> Result<Response<GetDecisionResponse>, Status> {
+        let entered = enter(&mut request)?;
+        let decision = convert::decision_id(&request.get_ref().decision_id)?;
+        let told = self.app.told(&entered.call.relying_party, decision).await?;
+        Ok(Response::new(convert::told(&told)))
+    }
+
+    async fn explain_decision(
+        &self,
+        mut request: Request<ExplainDecisionRequest>,
+    ) -> Result<Response<ExplainDecisionResponse>, Status> {
+        let entered = enter(&mut request)?;
+        let decision = convert::decision_id(&request.get_ref().decision_id)?;
+        let told = self.app.told(&entered.call.relying_party, decision).await?;
+        Ok(Response::new(convert::explanation(&told, Language::of(&request.get_ref().language))))
+    }
+}
+
+/// The first message of a stream.
+async fn header(parts: &mut Streaming<CheckAgeStreamRequest>) -> Result<CheckAgeStreamHeader, Status> {
+    match parts.message().await?.and_then(|message| message.part) {
+        Some(Part::Header(header)) => Ok(header),
+        Some(Part::Chunk(chunk)) => {
+            drop(Sensitive::new(chunk));
+            Err(bad("part", Problem::NotAllowedHere).into())
+        }
+        None => Err(bad("header", Problem::Missing).into()),
+    }
+}
+
+/// The picture, piece by piece into memory that was taken once, so that no copy of it is left behind by growing.
+async fn image(
+    parts: &mut Streaming<CheckAgeStreamRequest>,
+    header: &CheckAgeStreamHeader,
+    most: usize,
+) -> Result<Sensitive<Vec<u8>>, Status> {
+    let announced = usize::try_from(header.image_bytes).ok().filter(|bytes| *bytes <= most);
+    let announced = announced.ok_or_else(|| bad("header.image_bytes", Problem::TooLarge))?;
+    let mut image = Sensitive::new(Vec::with_capacity(announced));
+    while let Some(message) = parts.message().await? {
+        let chunk = match message.part {
+            Some(Part::Chunk(chunk)) => Sensitive::new(chunk),
+            Some(Part::Header(_)) | None => return Err(bad("part", Problem::NotAllowedHere).into()),
+        };
+        if chunk.expose().len() > CHUNK {
+            return Err(bad("chunk", Problem::TooLarge).into());
+        }
+        if image.expose().len().saturating_add(chunk.expose().len()) > announced {
+            return Err(bad("chunk", Problem::NotAsAnnounced).into());
+        }
+        image.expose_mut().extend_from_slice(chunk.expose());
+    }
+    if image.expose().len() == announced { Ok(image) } else { Err(bad("chunk", Problem::NotAsAnnounced).into()) }
+}

@@ -1,0 +1,38 @@
+//! DocumentService: parse, run the flow, answer.
+
+use super::convert;
+use super::messages::Language;
+use super::proto::document_service_server::DocumentService;
+use super::proto::{ReadDocumentRequest, ReadDocumentResponse};
+use super::service::enter;
+use crate::flows::App;
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// The service.
+pub struct Documents {
+    app: Arc<App>,
+}
+
+impl Documents {
+    /// Serves the flows of `app`.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+}
+
+#[tonic::async_trait]
+impl DocumentService for Documents {
+    async fn read_document(
+        &self,
+        mut request: Request<ReadDocumentRequest>,
+    ) -> Result<Response<ReadDocumentResponse>, Status> {
+        let entered = enter(&mut request)?;
+        let wire = request.into_inner();
+        let language = Language::of(&wire.language);
+        let ask = convert::read_ask(wire)?;
+        let (app, call) = (Arc::clone(&self.app), entered.call.clone());
+        let answer = entered.run(async move { app.read_document(ask, call).await }).await?;
+        Ok(Response::new(convert::read_answer(&answer, language)))
+    }
+}

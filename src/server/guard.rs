@@ -1,0 +1,214 @@
+//! What every call passes first: its row in the access table, its token, its deadline, its share of the memory bound.
+//!
+//! A call that is denied never reaches a service, and its body is never read. The caller's own deadline, or the longest
+//! time for a call if that is shorter, holds for everything that follows; when it passes, or the caller leaves, the call
+//! is dropped, and with it every claim on a place in the queue.
+
+use super::access::{self, Needs, Row};
+use super::budget::{Budget, Counted, Held};
+use super::status::{self, Denied};
+use crate::flows::{App, Caller, Deadline};
+use crate::telemetry::Metrics;
+use http::{HeaderMap, Request, Response, header};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+/// What the guard knows; one for the server.
+pub struct Gate {
+    app: Arc<App>,
+    metrics: Arc<Metrics>,
+    budget: Arc<Budget>,
+    longest: Duration,
+    draining: AtomicBool,
+}
+
+impl Gate {
+    /// A gate before `app`: a call takes at most `longest`, all together hold at most `bytes`.
+    pub fn new(app: Arc<App>, metrics: Arc<Metrics>, longest: Duration, bytes: usize) -> Self {
+        let budget = Arc::new(Budget::new(bytes, Arc::clone(&metrics)));
+        Self { app, metrics, budget, longest, draining: AtomicBool::new(false) }
+    }
+
+    /// From now on refuses new calls that need a token.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether new calls are refused.
+    pub fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Who calls, if the row allows it; `None` where nobody needs to say.
+    fn admit(&self, row: Option<&Row>, headers: &HeaderMap) -> Result<Option<Caller>, Status> {
+        let row = row.ok_or(Denied::UnknownRpc)?;
+        let (scope, purpose) = match row.needs {
+            Needs::Nothing => return Ok(None),
+            Needs::Scope(scope) => (scope, None),
+            Needs::ScopeAndPurpose(scope, purpose) => (scope, Some(purpose)),
+        };
+        let caller = self.app.authenticate(bearer(headers)?).map_err(Denied::BadToken)?;
+        if !caller.scopes.contains(&scope) {
+            return Err(Denied::MissingScope(scope).into());
+        }
+        if let Some(missing) = purpose.filter(|purpose| !caller.purposes.contains(purpose)) {
+            return Err(Denied::MissingPurpose(missing).into());
+        }
+        if self.draining() { Err(status::draining()) } else { Ok(Some(caller)) }
+    }
+
+    /// Until when the caller waits. A little of its time is left for the answer to travel.
+    fn deadline(&self, row: &Row, headers: &HeaderMap) -> Option<Deadline> {
+        let asked = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(timeout);
+        let asked = asked.map(|wait| wait.saturating_sub((wait / 20).min(Duration::from_millis(20))));
+        let longest = row.bounded.then_some(self.longest);
+        asked.into_iter().chain(longest).min().map(Deadline::after)
+    }
+}
+
+/// The one bearer token of a call.
+fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(Denied::NoToken) };
+    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or(Denied::NoToken)?;
+    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() { Ok(token) } else { Err(Denied::NoToken) }
+}
+
+/// Reads a `grpc-timeout`: up to eight digits and a unit.
+fn timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let n: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => n.checked_mul(3600).map(Duration::from_secs),
+        "M" => n.checked_mul(60).map(Duration::from_secs),
+        "S" => Some(Duration::from_secs(n)),
+        "m" => Some(Duration::from_millis(n)),
+        "u" => Some(Duration::from_micros(n)),
+        "n" => Some(Duration::from_nanos(n)),
+        _ => None,
+    }
+}
+
+/// Puts the gate before every service.
+#[derive(Clone)]
+pub struct GuardLayer(pub Arc<Gate>);
+
+impl<S> Layer<S> for GuardLayer {
+    type Service = Guard<S>;
+
+    fn layer(&self, inner: S) -> Guard<S> {
+        Guard { inner, gate: Arc::clone(&self.0) }
+    }
+}
+
+/// A service behind the gate.
+#[derive(Clone)]
+pub struct Guard<S> {
+    inner: S,
+    gate: Arc<Gate>,
+}
+
+impl<S> Service<Request<Body>> for Guard<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let ready = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, ready);
+        let gate = Arc::clone(&self.gate);
+        Box::pin(pass(gate, inner, request))
+    }
+}
+
+/// One call, from its headers to the head of its answer.
+async fn pass<S>(gate: Arc<Gate>, mut inner: S, request: Request<Body>) -> Result<Response<Body>, S::Error>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+{
+    let begun = Instant::now();
+    let row = access::row(request.uri().path());
+    let response = match gate.admit(row, request.headers()) {
+        Err(status) => Ok(status.into_http()),
+        Ok(caller) => {
+            let deadline = row.and_then(|row| gate.deadline(row, request.headers()));
+            let request = equip(&gate, request, caller, deadline);
+            let answer = inner.call(request);
+            match deadline {
+                None => answer.await,
+                Some(until) => tokio::time::timeout_at(until.instant().into(), answer)
+                    .await
+                    .unwrap_or_else(|_| Ok(status::denied(Denied::Late).into_http())),
+            }
+        }
+    };
+    if let Ok(response) = &response {
+        let label = row.map_or("other", |row| row.label);
+        gate.metrics.call_ended(label, status::code_label(code(response)), begun.elapsed());
+    }
+    response
+}
+
+/// Gives the request what its service needs: the caller, the deadline, and a body that is counted.
+fn equip(gate: &Gate, request: Request<Body>, caller: Option<Caller>, deadline: Option<Deadline>) -> Request<Body> {
+    let held = Held::nothing(&gate.budget);
+    let (mut parts, body) = request.into_parts();
+    if let Some(caller) = caller {
+        parts.extensions.insert(caller);
+    }
+    parts.extensions.insert(deadline.unwrap_or_else(|| Deadline::after(gate.longest)));
+    parts.extensions.insert(held.clone());
+    Request::from_parts(parts, Counted::body(body, held))
+}
+
+/// The status code that an answer's head already tells; a stream's end is not seen here.
+fn code(response: &Response<Body>) -> Code {
+    response.headers().get("grpc-status").map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_parse_as_the_protocol_says() {
+        assert_eq!(timeout("100m"), Some(Duration::from_millis(100)));
+        assert_eq!(timeout("2S"), Some(Duration::from_secs(2)));
+        assert_eq!(timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        for bad in ["", "S", "1", "1s", "-1S", "123456789S", "1 S", "１S"] {
+            assert_eq!(timeout(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_bearer_token_and_nothing_else_is_taken() {
+        let headers = |values: &[&str]| {
+            let mut map = HeaderMap::new();
+            values.iter().for_each(|v| drop(map.append(header::AUTHORIZATION, v.parse().unwrap())));
+            map
+        };
+        assert_eq!(bearer(&headers(&["Bearer abc"])), Ok("abc"));
+        assert_eq!(bearer(&headers(&["bearer abc"])), Ok("abc"));
+        for bad in [&[][..], &["abc"], &["Basic abc"], &["Bearer "], &["Bearer a", "Bearer b"]] {
+            assert_eq!(bearer(&headers(bad)), Err(Denied::NoToken));
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What the services share: who calls, and flows that outlive a caller who leaves.
+
+use super::budget::Held;
+use super::status;
+use crate::flows::{Call, Caller, Deadline, Error, Presence};
+use std::future::Future;
+use tonic::{Request, Status};
+
+/// The call as the guard let it through; with the proof of presence that must live as long as the handler.
+pub(super) struct Entered {
+    pub call: Call,
+    held: Option<Held>,
+    _presence: Presence,
+}
+
+/// Takes what the guard put into the request. A request without it did not pass the guard, and is not served.
+pub(super) fn enter<T>(request: &mut Request<T>) -> Result<Entered, Status> {
+    let extensions = request.extensions_mut();
+    let caller: Caller = extensions.remove().ok_or_else(status::internal)?;
+    let deadline: Deadline = extensions.remove().ok_or_else(status::internal)?;
+    let presence = Presence::new();
+    let call = Call { relying_party: caller.relying_party, deadline, watch: presence.watch() };
+    Ok(Entered { call, held: extensions.remove(), _presence: presence })
+}
+
+impl Entered {
+    /// Runs a flow to its end, whether or not the caller stays: what was begun is recorded or released, never left.
+    pub async fn run<T, F>(self, flow: F) -> Result<T, Status>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let held = self.held;
+        let running = tokio::spawn(async move {
+            let result = flow.await;
+            drop(held);
+            result
+        });
+        Ok(running.await.map_err(|_| status::internal())??)
+    }
+}

@@ -1,0 +1,152 @@
+//! The only place where a gRPC status is made.
+//!
+//! Every status carries `google.rpc.ErrorInfo` with a closed reason under the domain `idgate`, and, where it helps,
+//! `RetryInfo` or `BadRequest`. Texts say what to do and never repeat what was sent. A negative answer is not a status.
+
+use super::convert::BadField;
+use crate::flows::{Error, Rejected, StoreError, Unread, Whose};
+use crate::terms::{Purpose, Scope};
+use std::collections::HashMap;
+use std::time::Duration;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+/// The domain of every reason.
+pub const DOMAIN: &str = "idgate";
+
+/// Why a call was turned away before it reached its service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// No row in the access table.
+    UnknownRpc,
+    /// No bearer token, or more than one.
+    NoToken,
+    /// The token does not hold.
+    BadToken(Rejected),
+    /// The token lacks a scope.
+    MissingScope(Scope),
+    /// The token does not name a purpose.
+    MissingPurpose(Purpose),
+    /// The caller's deadline has passed, or the call took longer than any may.
+    Late,
+}
+
+/// A status with a reason and, if there is one, the time after which to try again.
+fn status(code: Code, reason: &'static str, text: impl Into<String>, retry: Option<Duration>) -> Status {
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+    if retry.is_some() {
+        details.set_retry_info(retry);
+    }
+    Status::with_error_details(code, text, details)
+}
+
+impl From<Denied> for Status {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::UnknownRpc => {
+                status(Code::PermissionDenied, "RPC_NOT_ALLOWED", "this method is not open to anyone", None)
+            }
+            Denied::NoToken => {
+                status(Code::Unauthenticated, "TOKEN_MISSING", "send one `authorization: Bearer …` header", None)
+            }
+            Denied::BadToken(rejected) => status(Code::Unauthenticated, "TOKEN_REFUSED", rejected.to_string(), None),
+            Denied::MissingScope(scope) => {
+                status(Code::PermissionDenied, "SCOPE_MISSING", format!("the token needs the scope `{scope}`"), None)
+            }
+            Denied::MissingPurpose(purpose) => {
+                let text = format!("the token needs the purpose `{purpose}`");
+                status(Code::PermissionDenied, "PURPOSE_MISSING", text, None)
+            }
+            Denied::Late => deadline(),
+        }
+    }
+}
+
+/// The status of a call that was turned away.
+pub fn denied(denied: Denied) -> Status {
+    denied.into()
+}
+
+fn deadline() -> Status {
+    status(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline passed before the call was answered", None)
+}
+
+/// The calls of this moment hold too many bytes together.
+pub fn over_budget() -> Status {
+    let text = "too many bytes are being received at this moment; try again";
+    status(Code::ResourceExhausted, "BYTES_IN_FLIGHT", text, Some(Duration::from_secs(1)))
+}
+
+/// The server is going down and takes no more work.
+pub fn draining() -> Status {
+    status(Code::Unavailable, "SHUTTING_DOWN", "the server is shutting down; try again", Some(Duration::from_secs(1)))
+}
+
+/// Something went wrong that must not.
+pub fn internal() -> Status {
+    status(Code::Internal, "INTERNAL", "the call failed; nothing was decided", None)
+}
+
+impl From<BadField> for Status {
+    fn from(bad: BadField) -> Self {
+        let mut details = ErrorDetails::with_error_info("BAD_REQUEST", DOMAIN, HashMap::new());
+        details.add_bad_request_violation(bad.field, bad.problem.text());
+        Status::with_error_details(Code::InvalidArgument, format!("{}: {}", bad.field, bad.problem.text()), details)
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let text = error.to_string();
+        match error {
+            Error::KeyReused => status(Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED", text, None),
+            Error::InProgress { retry_after } => status(Code::Aborted, "IN_PROGRESS", text, Some(retry_after)),
+            Error::TooManyAttempts { whose, retry_after } => {
+                let reason = match whose {
+                    Whose::Subject => "SUBJECT_ATTEMPTS",
+                    Whose::RelyingParty => "RELYING_PARTY_ATTEMPTS",
+                };
+                status(Code::ResourceExhausted, reason, text, Some(retry_after))
+            }
+            Error::UnknownDecision => status(Code::NotFound, "UNKNOWN_DECISION", text, None),
+            Error::DeclarationNotAccepted => status(Code::FailedPrecondition, "DECLARATION_NOT_ACCEPTED", text, None),
+            Error::AlternativeNotOffered => status(Code::FailedPrecondition, "ALTERNATIVE_NOT_OFFERED", text, None),
+            Error::Unread(Unread::Full { retry_after }) => {
+                status(Code::ResourceExhausted, "QUEUE_FULL", text, Some(retry_after))
+            }
+            Error::Unread(Unread::Late) => deadline(),
+            Error::Unread(Unread::Abandoned) => status(Code::Cancelled, "CANCELLED", text, None),
+            Error::Unread(Unread::Crashed) | Error::Signing | Error::Broken => internal(),
+            Error::Store(StoreError::Busy) => {
+                status(Code::ResourceExhausted, "STORE_BUSY", text, Some(Duration::from_secs(1)))
+            }
+            Error::Store(StoreError::Unavailable) => {
+                status(Code::Unavailable, "STORE_UNAVAILABLE", text, Some(Duration::from_secs(1)))
+            }
+            Error::Store(StoreError::Corrupt) => internal(),
+        }
+    }
+}
+
+/// The name of a status code in metrics.
+pub const fn code_label(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "ok",
+        Code::Cancelled => "cancelled",
+        Code::Unknown => "unknown",
+        Code::InvalidArgument => "invalid_argument",
+        Code::DeadlineExceeded => "deadline_exceeded",
+        Code::NotFound => "not_found",
+        Code::AlreadyExists => "already_exists",
+        Code::PermissionDenied => "permission_denied",
+        Code::ResourceExhausted => "resource_exhausted",
+        Code::FailedPrecondition => "failed_precondition",
+        Code::Aborted => "aborted",
+        Code::OutOfRange => "out_of_range",
+        Code::Unimplemented => "unimplemented",
+        Code::Internal => "internal",
+        Code::Unavailable => "unavailable",
+        Code::DataLoss => "data_loss",
+        Code::Unauthenticated => "unauthenticated",
+    }
+}

@@ -1,0 +1,196 @@
+//! What operators see: metrics with closed labels, and logs without personal data.
+//!
+//! A label value is a `&'static str` ([`Label`]), so nothing from a request can become one: the number of series is
+//! bounded by the source code. Logs go to standard error; standard output belongs to the commands.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
+use prometheus_client::registry::{Registry, Unit};
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// The value of a label: text that the program was compiled with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Label(pub &'static str);
+
+impl EncodeLabelValue for Label {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        encoder.write_str(self.0)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    rpc: Label,
+    code: Label,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RpcLabel {
+    rpc: Label,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: Label,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: Label,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StepLabel {
+    step: Label,
+}
+
+/// Every metric there is.
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<CallLabels, Counter>,
+    call_seconds: Family<RpcLabel, Histogram>,
+    decisions: Family<OutcomeLabel, Counter>,
+    unreadable: Family<ReasonLabel, Counter>,
+    read_seconds: Family<StepLabel, Histogram>,
+    waiting: Gauge,
+    reading: Gauge,
+    image_bytes: Gauge,
+}
+
+/// From a millisecond to about half a minute.
+fn seconds() -> Histogram {
+    Histogram::new([0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6])
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("idgate"),
+            calls: Family::default(),
+            call_seconds: Family::new_with_constructor(seconds),
+            decisions: Family::default(),
+            unreadable: Family::default(),
+            read_seconds: Family::new_with_constructor(seconds),
+            waiting: Gauge::default(),
+            reading: Gauge::default(),
+            image_bytes: Gauge::default(),
+        };
+        let r = &mut metrics.registry;
+        r.register("calls", "Calls that ended, by RPC and status code", metrics.calls.clone());
+        r.register_with_unit("call", "How long calls took", Unit::Seconds, metrics.call_seconds.clone());
+        r.register("decisions", "Decisions, by outcome", metrics.decisions.clone());
+        r.register("unreadable", "Reasons why no date of birth was accepted", metrics.unreadable.clone());
+        r.register_with_unit("read", "How long reading took, by step", Unit::Seconds, metrics.read_seconds.clone());
+        r.register("reads_waiting", "Pictures that wait to be read", metrics.waiting.clone());
+        r.register("reads_running", "Pictures being read", metrics.reading.clone());
+        r.register_with_unit("images_held", "Picture bytes held for calls", Unit::Bytes, metrics.image_bytes.clone());
+        metrics
+    }
+}
+
+impl Metrics {
+    /// A call has ended.
+    pub fn call_ended(&self, rpc: &'static str, code: &'static str, took: Duration) {
+        self.calls.get_or_create(&CallLabels { rpc: Label(rpc), code: Label(code) }).inc();
+        self.call_seconds.get_or_create(&RpcLabel { rpc: Label(rpc) }).observe(took.as_secs_f64());
+    }
+
+    /// A decision was recorded.
+    pub fn decided(&self, outcome: &'static str) {
+        self.decisions.get_or_create(&OutcomeLabel { outcome: Label(outcome) }).inc();
+    }
+
+    /// No date of birth was accepted, for this reason.
+    pub fn unreadable(&self, reason: &'static str) {
+        self.unreadable.get_or_create(&ReasonLabel { reason: Label(reason) }).inc();
+    }
+
+    /// A step of reading took this long.
+    pub fn read_step(&self, step: &'static str, took: Duration) {
+        self.read_seconds.get_or_create(&StepLabel { step: Label(step) }).observe(took.as_secs_f64());
+    }
+
+    /// How many pictures wait, and how many are being read.
+    pub fn reads(&self, waiting: usize, running: usize) {
+        self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.reading.set(i64::try_from(running).unwrap_or(i64::MAX));
+    }
+
+    /// How many bytes of pictures are held for calls.
+    pub fn images_held(&self, bytes: usize) {
+        self.image_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Everything in the text format of Prometheus.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        if prometheus_client::encoding::text::encode(&mut text, &self.registry).is_err() {
+            text.clear();
+        }
+        text
+    }
+}
+
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is logged and how.
+#[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Text or JSON.
+    pub format: LogFormat,
+    /// Levels by module, for example `info` or `warn,idgate=debug`.
+    pub filter: String,
+}
+
+/// The filter is not one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("log.filter must be a level, or a list such as `warn,idgate=debug`")]
+pub struct BadFilter;
+
+/// Starts logging to standard error. A second call changes nothing.
+pub fn start(settings: &Settings) -> Result<(), BadFilter> {
+    let filter: Targets = settings.filter.parse().map_err(|_| BadFilter)?;
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = match settings.format {
+        LogFormat::Text => {
+            let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+            registry.with(layer.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))).try_init()
+        }
+        LogFormat::Json => {
+            registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).try_init()
+        }
+    };
+    drop(started); // already started: the first one stays
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_render_with_closed_labels() {
+        let metrics = Metrics::default();
+        metrics.call_ended("CheckAge", "ok", Duration::from_millis(30));
+        metrics.decided("allowed");
+        metrics.reads(3, 2);
+        let text = metrics.render();
+        assert!(text.contains(r#"idgate_calls_total{rpc="CheckAge",code="ok"} 1"#), "{text}");
+        assert!(text.contains(r#"idgate_decisions_total{outcome="allowed"} 1"#));
+        assert!(text.contains("idgate_reads_waiting 3"));
+        assert!(text.contains("# UNIT idgate_call_seconds seconds"));
+    }
+}

@@ -26,6 +26,7 @@ fn evidence(birth: Date, assurance: AssuranceLevel, signals: &[Signal]) -> Evide
         kind: DocumentKind::Td3,
         birth: BirthDate::new(birth),
         assurance,
+        witnesses: Vec::new(),
         signals: signals.to_vec(),
         expiry: None,
     }

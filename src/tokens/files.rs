@@ -39,15 +39,15 @@ pub fn create(directory: &Path, algorithm: Algorithm, development: bool) -> Resu
     KeyRing::new(current, Some(next), Vec::new())
 }
 
-/// Loads the ring in `directory`, without the keys whose retirement has ended at `now`.
-pub fn load(directory: &Path, now: Timestamp) -> Result<KeyRing, KeyError> {
+/// Loads the ring in `directory`.
+pub fn load(directory: &Path) -> Result<KeyRing, KeyError> {
     let place = Place::find(directory)?;
     let current = load_key(&place.current)?;
     let next = if place.next.exists() { Some(load_key(&place.next)?) } else { None };
     // A rotation that was cut off may have retired the key that still signs.
     let signing = [Some(current.public().kid()), next.as_ref().map(|key| key.public().kid())];
     let mut retired = retired(directory)?;
-    retired.retain(|(_, one)| one.until > now && !signing.contains(&Some(one.key.kid())));
+    retired.retain(|(_, one)| !signing.contains(&Some(one.key.kid())));
     KeyRing::new(current, next, retired.into_iter().map(|(_, one)| one).collect())
 }
 
@@ -71,7 +71,7 @@ pub fn rotate(directory: &Path, now: Timestamp) -> Result<KeyRing, KeyError> {
             fs::remove_file(path)?;
         }
     }
-    load(directory, now)
+    load(directory)
 }
 
 /// Makes a new private key in a file that must not exist. A name that begins with `dev-` marks it for development.

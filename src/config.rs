@@ -6,7 +6,7 @@
 pub mod keys;
 mod open;
 
-pub use open::{OpenError, models_directory, open, reader};
+pub use open::{OpenError, check, models_directory, open, policy_table, reader};
 
 use crate::flows::{self, pool};
 use crate::terms::RelyingParty;
@@ -152,6 +152,11 @@ impl Settings {
         let settings: Self = table.try_into().map_err(ConfigError::Field)?;
         settings.check()?;
         Ok(settings)
+    }
+
+    /// The settings as a file would say them. They name files, not secrets.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
     }
 
     /// What fields alone cannot say.

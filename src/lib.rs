@@ -31,7 +31,8 @@
 //! | | [`store`] | `audit`, `secret`, `terms` |
 //! | orchestration: order, I/O, the clock | [`flows`] | all of the above |
 //! | transport | [`server`] | `flows`, `secret`, `telemetry`, `terms` |
-//! | shell | [`config`], [`cli`], `main` | each module's `Settings`; `flows`, `server`, `telemetry` |
+//! | shell | [`config`] | the modules that it opens and whose `Settings` it holds |
+//! | | [`cli`], `main` | `config`, `flows`, `server`, `telemetry` |
 //!
 //! # Invariants
 //!
@@ -53,6 +54,15 @@
 //! kind of age claim a token carries.
 
 pub mod age;
+pub mod audit;
+pub mod cli;
+pub mod config;
+pub mod evidence;
+pub mod flows;
+pub mod policy;
 pub mod secret;
 pub mod server;
+pub mod store;
+pub mod telemetry;
 pub mod terms;
+pub mod tokens;

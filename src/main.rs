@@ -1,3 +1,7 @@
 //! The `idgate` command: parses the command line and calls one thing.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    idgate::cli::main()
+}

@@ -60,7 +60,7 @@ pub fn rotate(directory: &Path) -> Result<String, KeyError> {
 /// The public keys of a directory, as JSON.
 pub fn jwks(directory: &Path) -> Result<String, KeyError> {
     let now = Timestamp::now();
-    let ring = files::load(directory, now)?;
+    let ring = files::load(directory)?;
     Ok(crate::tokens::keys::jwks(ring.verifying(now)))
 }
 
@@ -163,7 +163,7 @@ pub fn verify(
     audience: &RelyingParty,
 ) -> Result<serde_json::Value, VerifyError> {
     let now = Timestamp::now();
-    let issuer = crate::tokens::Issuer::new(&settings.tokens.issuer, files::load(directory, now)?)?;
+    let issuer = crate::tokens::Issuer::new(&settings.tokens.issuer, files::load(directory)?)?;
     issuer.verify(token, audience, now)?;
     claims(token).ok_or(VerifyError::Rejected(crate::tokens::Rejected::Malformed))
 }

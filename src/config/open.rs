@@ -72,18 +72,40 @@ pub fn reader(set: &Path) -> Result<Arc<ReadImage>, OpenError> {
     Ok(Arc::new(move |image, today, limits| evidence::extract(image, &reader, today, limits)))
 }
 
-/// Puts the server together around something that reads pictures. Blocks.
-pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError> {
-    keys::private_directory(&settings.data_dir)?;
-    let metrics = Arc::new(Metrics::default());
-    let issuer = issuer(settings)?;
-    let callers = callers(settings)?;
+/// The rule table, as text.
+pub fn policy_table() -> Result<String, OpenError> {
+    Ok(RuleSet::embedded()?.table())
+}
+
+/// Whether everything that settings name is there and fits, without opening the store. In development nothing needs to
+/// be there.
+pub fn check(settings: &Settings) -> Result<(), OpenError> {
+    RuleSet::embedded()?;
+    if settings.production() {
+        keyed(settings)?;
+        handles(settings)?;
+    }
+    let directory = models_directory(&settings.ocr.models);
+    OcrReader::load(&directory).map(drop).map_err(|error| OpenError::Models(directory, error))
+}
+
+/// The keys, which must not be for development in production.
+fn keyed(settings: &Settings) -> Result<(Issuer, Callers), OpenError> {
+    let (issuer, callers) = (issuer(settings)?, callers(settings)?);
     if settings.production() && issuer.development() {
         return Err(OpenError::DevelopmentKeys("tokens.keys"));
     }
     if settings.production() && callers.development() {
         return Err(OpenError::DevelopmentKeys("callers.trusted"));
     }
+    Ok((issuer, callers))
+}
+
+/// Puts the server together around something that reads pictures. Blocks.
+pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError> {
+    keys::private_directory(&settings.data_dir)?;
+    let metrics = Arc::new(Metrics::default());
+    let (issuer, callers) = keyed(settings)?;
     let handles = handles(settings)?;
     let store: Arc<dyn Store> = Arc::new(Embedded::open(&embedded::Settings {
         directory: settings.data_dir.join("store"),
@@ -106,7 +128,7 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
 
 fn issuer(settings: &Settings) -> Result<Issuer, OpenError> {
     let directory = keys::directory(settings);
-    let ring = match files::load(&directory, Timestamp::now()) {
+    let ring = match files::load(&directory) {
         Err(KeyError::File(std::io::ErrorKind::NotFound)) if !settings.production() => {
             files::create(&directory, Algorithm::EdDsa, true)
         }

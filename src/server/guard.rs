@@ -202,7 +202,9 @@ mod tests {
     fn one_bearer_token_and_nothing_else_is_taken() {
         let headers = |values: &[&str]| {
             let mut map = HeaderMap::new();
-            values.iter().for_each(|v| drop(map.append(header::AUTHORIZATION, v.parse().unwrap())));
+            for v in values {
+                map.append(header::AUTHORIZATION, v.parse().unwrap());
+            }
             map
         };
         assert_eq!(bearer(&headers(&["Bearer abc"])), Ok("abc"));

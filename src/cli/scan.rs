@@ -1,0 +1,171 @@
+//! `idgate scan`: what pictures show, one line a file, in the order given.
+
+use super::{Outcome, Place};
+use crate::config;
+use crate::flows::pool::ReadImage;
+use crate::flows::scan::{Scanned, latest_date, most_bytes, scan};
+use crate::secret::Sensitive;
+use crate::terms::Reason;
+use clap::Args;
+use serde::Serialize;
+use std::fs::File;
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// One JSON object a line, for machines.
+    #[arg(long)]
+    json: bool,
+    /// The directory with the models.
+    #[arg(long, value_name = "DIR")]
+    models: Option<PathBuf>,
+    /// Pictures: JPEG, PNG or WebP.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// One line of `--json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: &'a str,
+    outcome: &'static str,
+    date_of_birth: Option<&'a str>,
+    document_kind: Option<&'static str>,
+    assurance: Option<&'static str>,
+    reasons: Vec<&'static str>,
+    signals: Vec<&'static str>,
+    expiry_date: Option<String>,
+    elapsed_ms: Elapsed,
+}
+
+#[derive(Serialize)]
+struct Elapsed {
+    decode: f64,
+    locate: f64,
+    read: f64,
+    parse: f64,
+    total: f64,
+}
+
+/// Milliseconds, to a hundredth.
+fn ms(took: Duration) -> f64 {
+    (took.as_secs_f64() * 100_000.0).round() / 100.0
+}
+
+impl<'a> Line<'a> {
+    fn new(file: &'a str, scanned: &'a Scanned) -> Self {
+        let t = &scanned.timings;
+        Self {
+            file,
+            outcome: outcome(scanned),
+            date_of_birth: scanned.date_of_birth.as_ref().map(|date| date.expose().as_str()),
+            document_kind: scanned.document_kind.map(|kind| kind.as_str()),
+            assurance: scanned.assurance.map(|level| level.as_str()),
+            reasons: scanned.reasons.iter().map(|reason| reason.as_str()).collect(),
+            signals: scanned.signals.iter().map(|signal| signal.as_str()).collect(),
+            expiry_date: scanned.expiry.map(|date| date.to_string()),
+            elapsed_ms: Elapsed {
+                decode: ms(t.decode),
+                locate: ms(t.locate),
+                read: ms(t.read),
+                parse: ms(t.parse),
+                total: ms(t.total),
+            },
+        }
+    }
+}
+
+fn outcome(scanned: &Scanned) -> &'static str {
+    if scanned.date_of_birth.is_some() { "read" } else { "unreadable" }
+}
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let place = Place { models: arguments.models.clone(), ..Place::default() };
+    let read = config::reader(place.models.as_deref().unwrap_or(Path::new("")))?;
+    let progress = arguments.files.len() > 1 && std::io::stderr().is_terminal() && !std::io::stdout().is_terminal();
+    let width = arguments.files.iter().map(|file| name(file).chars().count()).max().unwrap_or(0).clamp(4, 40);
+    let mut out = std::io::stdout().lock();
+    if !arguments.json {
+        writeln!(out, "{}", header(width))?;
+    }
+    let (begun, mut found) = (Instant::now(), 0usize);
+    for (n, file) in arguments.files.iter().enumerate() {
+        if progress {
+            eprint!("\r{} of {} …", n + 1, arguments.files.len());
+        }
+        let scanned = scan_file(file, &*read);
+        found += usize::from(scanned.date_of_birth.is_some());
+        if arguments.json {
+            let name = file.to_string_lossy();
+            serde_json::to_writer(&mut out, &Line::new(&name, &scanned))?;
+            writeln!(out)?;
+        } else {
+            writeln!(out, "{}", row(&name(file), width, &scanned))?;
+        }
+        out.flush()?;
+    }
+    if progress {
+        eprint!("\r{:30}\r", "");
+    }
+    if !arguments.json {
+        let all = arguments.files.len();
+        eprintln!(
+            "\n{found} of {all} read in {:.1} s. Each picture was read into memory and overwritten there right after; nothing of it \
+             was written, kept or sent.",
+            begun.elapsed().as_secs_f64()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads one file. One that cannot be read is reported like an empty one.
+fn scan_file(file: &Path, read: &ReadImage) -> Scanned {
+    match picture(file) {
+        Ok(image) => scan(image, read, latest_date()),
+        Err(error) => {
+            eprintln!("idgate: {}: {error}", file.display());
+            Scanned::nothing(Reason::EmptyFile)
+        }
+    }
+}
+
+/// The file's bytes, at most one more than are looked at, in memory that was taken once.
+fn picture(file: &Path) -> std::io::Result<Sensitive<Vec<u8>>> {
+    let file = File::open(file)?;
+    let most = most_bytes().saturating_add(1);
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).saturating_add(1).min(most);
+    let mut image = Sensitive::new(Vec::with_capacity(size));
+    file.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(image.expose_mut())?;
+    Ok(image)
+}
+
+fn name(file: &Path) -> String {
+    file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn header(width: usize) -> String {
+    format!(
+        "{:width$}  {:10}  {:13}  {:17}  {:12}  {:>7}  NOTES",
+        "FILE", "OUTCOME", "DATE OF BIRTH", "DOCUMENT", "ASSURANCE", "MS"
+    )
+}
+
+fn row(name: &str, width: usize, scanned: &Scanned) -> String {
+    let notes = scanned.reasons.iter().map(|r| r.as_str()).chain(scanned.signals.iter().map(|s| s.as_str()));
+    let short: String = match name.chars().count() > width {
+        true => name.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+        false => name.to_owned(),
+    };
+    format!(
+        "{short:width$}  {:10}  {:13}  {:17}  {:12}  {:>7.0}  {}",
+        outcome(scanned),
+        scanned.date_of_birth.as_ref().map_or("-", |date| date.expose().as_str()),
+        scanned.document_kind.map_or("-", |kind| kind.as_str()),
+        scanned.assurance.map_or("-", |level| level.as_str()),
+        ms(scanned.timings.total),
+        notes.collect::<Vec<_>>().join(", "),
+    )
+}

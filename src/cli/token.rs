@@ -1,0 +1,79 @@
+//! `idgate token`: bearer tokens for callers, and a look into age tokens.
+
+use super::{Failed, Outcome, Place};
+use crate::config::keys::{self, Bearer};
+use crate::terms::{Malformed, Purpose, RelyingParty, Scope};
+use clap::Subcommand;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Subcommand)]
+pub(super) enum Action {
+    /// Make a bearer token for calling a server: with the development key in the data directory, or a key of your own.
+    Mint {
+        #[command(flatten)]
+        place: Place,
+        /// A private key (PKCS#8 PEM, Ed25519 or P-256) whose public part the server trusts.
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// The relying party that the token speaks for.
+        #[arg(long, default_value = "demo-shop")]
+        relying_party: String,
+        /// What the token allows; repeat for more. Without it: all but administration.
+        #[arg(long, value_name = "SCOPE")]
+        scope: Vec<String>,
+        /// What the token allows that for; repeat for more. `dob_extraction` opens ReadDocument.
+        #[arg(long, value_name = "PURPOSE")]
+        purpose: Vec<String>,
+        /// How long it lives.
+        #[arg(long, default_value_t = 60, value_name = "MINUTES")]
+        minutes: u32,
+    },
+    /// Verify an age token that this server's keys signed, and show what it says.
+    Verify {
+        #[command(flatten)]
+        place: Place,
+        /// The relying party that the token is for.
+        #[arg(long, default_value = "demo-shop")]
+        relying_party: String,
+        /// The token.
+        token: String,
+    },
+}
+
+pub(super) fn run(action: Action) -> Outcome {
+    match action {
+        Action::Mint { place, key, relying_party, scope, purpose, minutes } => {
+            let bearer = Bearer {
+                relying_party: party(&relying_party)?,
+                scopes: scopes(&scope)?,
+                purposes: parse(&purpose, Purpose::ALL)?,
+                minutes,
+            };
+            println!("{}", keys::mint(&place.settings()?, key.as_deref(), bearer)?.as_str());
+        }
+        Action::Verify { place, relying_party, token } => {
+            let settings = place.settings()?;
+            let claims = keys::verify(&settings, &keys::directory(&settings), &token, &party(&relying_party)?)?;
+            println!("{}", serde_json::to_string_pretty(&claims)?);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn party(text: &str) -> Result<RelyingParty, Malformed> {
+    text.parse()
+}
+
+fn scopes(texts: &[String]) -> Result<Vec<Scope>, Failed> {
+    if texts.is_empty() {
+        return Ok(vec![Scope::AgeCheck, Scope::DecisionRead, Scope::DocumentRead]);
+    }
+    parse(texts, Scope::ALL)
+}
+
+/// Parses closed terms; a wrong one is answered with those there are.
+fn parse<T: std::str::FromStr + std::fmt::Display>(texts: &[String], all: &[T]) -> Result<Vec<T>, Failed> {
+    let names = || all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    texts.iter().map(|text| text.parse().map_err(|_| Failed(format!("not one of: {}", names())))).collect()
+}

@@ -444,7 +444,8 @@ fn every_outcome_survives_being_recorded_and_only_allowed_gives_a_grant() {
 #[test]
 fn the_steps_explain_the_outcome() {
     let rule = rule("KR", Purpose::Signup);
-    let decision = on_document(&rule, &corroborated(date(2013, 1, 1)), at("2026-11-22T03:00:00Z"));
+    let decided_at = at("2026-11-22T03:00:00Z");
+    let decision = on_document(&rule, &corroborated(date(2013, 1, 1)), decided_at);
     let full = AgeThreshold::full;
     assert_eq!(
         decision.steps(),
@@ -458,6 +459,11 @@ fn the_steps_explain_the_outcome() {
             Step::AssuranceSuffices { have: AssuranceLevel::Corroborated, need: AssuranceLevel::Witnessed },
         ]
     );
+    // Where the law's line is no higher than the block, it is not asked about.
+    let decision = on_document(&super::tests::rule("US", Purpose::Signup), &corroborated(date(2013, 1, 1)), decided_at);
+    assert!(!decision.steps().iter().any(|step| matches!(step, Step::LegalGuardian { .. })));
+    assert_eq!(decision.rows().iter().map(|r| r.as_str()).collect::<Vec<_>>(), ["default", "us"]);
+    let decision = on_document(&rule, &corroborated(date(2013, 1, 1)), decided_at);
     assert_eq!(decision.rows().iter().map(|r| r.as_str()).collect::<Vec<_>>(), ["default", "kr"]);
 }
 

@@ -181,6 +181,7 @@ fn a_doubtful_table_is_refused() {
         ("places = [\"*\"]", "places = [\"Korea\"]", |e| matches!(e, TableError::Syntax(_))),
         ("guardian_min_age = 18", "guardian_min_age = 81", |e| matches!(e, TableError::Age(_))),
         ("\"Etc/GMT+12\"", "\"Etc/Atlantis\"", |e| *e == TableError::Zones(Place::Everywhere)),
+        ("[\"Etc/GMT+12\", \"Etc/GMT-14\"]", "[]", |e| *e == TableError::Zones(Place::Everywhere)),
         ("\"*\" = [", "KR = [", |e| *e == TableError::Zones(Place::Everywhere)),
         ("= \"witnessed\"", "= \"unwitnessed\"", |e| matches!(e, TableError::Unwitnessed(_))),
     ];
@@ -204,6 +205,10 @@ fn a_row_can_only_make_things_stricter() {
     let raised = MORE.replace("legal_guardian_below = 14", "legal_guardian_below = 20");
     let rules = RuleSet::parse(&format!("{SMALLEST}{raised}")).unwrap();
     assert_eq!(rules.rule("KR".parse().unwrap(), Purpose::Signup).guardian_below, 20);
+    let blocked = MORE.replace("legal_guardian_below = 14", "block_below = 21");
+    let rules = RuleSet::parse(&format!("{SMALLEST}{blocked}")).unwrap();
+    let rule = rules.rule("KR".parse().unwrap(), Purpose::Signup);
+    assert_eq!((rule.block_below, rule.guardian_below), (21, 21));
 }
 
 #[test]

@@ -55,16 +55,23 @@ impl Printed {
         }
     }
 
-    /// The date in `order`; without one, only if the order does not matter or dots say day first.
+    /// The date in `order`. Dots mean day first anywhere. A date that proves another order than its page has, or than
+    /// dots have, was misread; one that alone on its page proves month first is not believed either.
     pub(crate) fn settle(&self, order: Option<Order>) -> Option<Settled> {
-        match self.fields {
-            Fields::Sure { year, month, day } => Some(Settled { year, month, day }),
-            Fields::Numeric { first, second, year, mark } => {
-                let order = self.proves().or(order).or((mark == '.' || first == second).then_some(Order::DayFirst))?;
-                let (day, month) = if order == Order::DayFirst { (first, second) } else { (second, first) };
-                Some(Settled { year, month: (month != 0).then_some(month), day: (day != 0).then_some(day) })
-            }
-        }
+        let (first, second, year, mark) = match self.fields {
+            Fields::Sure { year, month, day } => return Some(Settled { year, month, day }),
+            Fields::Numeric { first, second, year, mark } => (first, second, year, mark),
+        };
+        let order = if mark == '.' { Some(Order::DayFirst) } else { order };
+        let order = match (self.proves(), order) {
+            (Some(own), Some(page)) if own != page => return None,
+            (Some(Order::DayFirst), _) => Order::DayFirst,
+            (_, Some(page)) => page,
+            (None, None) if first == second => Order::DayFirst,
+            _ => return None,
+        };
+        let (day, month) = if order == Order::DayFirst { (first, second) } else { (second, first) };
+        Some(Settled { year, month: (month != 0).then_some(month), day: (day != 0).then_some(day) })
     }
 }
 

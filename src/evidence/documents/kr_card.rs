@@ -33,8 +33,8 @@ pub(crate) struct Card {
     pub(crate) resident: bool,
     /// Sex as printed on alien cards until 2023-03: male or not.
     pub(crate) male: Option<bool>,
-    /// A birth half (`YYMMDD-`) whose back could not be read: covered by a bar, or damaged.
-    pub(crate) half: Option<Found>,
+    /// Birth halves (`YYMMDD-`) whose backs could not be read: covered by a bar, or damaged.
+    pub(crate) halves: Vec<Found>,
 }
 
 /// Looks for everything a Korean card shows.
@@ -47,7 +47,7 @@ pub(crate) fn read(rows: &[Row], title: Option<DocumentKind>) -> Card {
         alien: false,
         resident: false,
         male: None,
-        half: None,
+        halves: Vec::new(),
     };
     for row in rows {
         for number in rrn::find(&row.text) {
@@ -61,9 +61,9 @@ pub(crate) fn read(rows: &[Row], title: Option<DocumentKind>) -> Card {
         }
         card.licence = card.licence.or_else(|| licence(&row.text));
         captions(&mut card, row);
-        if card.half.is_none() {
-            card.half =
-                rrn::find_half(&row.text).map(|number| Found { place: row.part(number.span), number, pass: row.pass });
+        if let Some(number) = rrn::find_half(&row.text) {
+            let place = row.part(number.span);
+            card.halves.push(Found { number, place, pass: row.pass });
         }
     }
     card

@@ -21,17 +21,22 @@ pub(crate) struct Row {
     across: Vec<(f32, f32)>,
     /// Where the boxes begin and end in `text`.
     pub(crate) boxes: Vec<(usize, usize)>,
+    /// Top and bottom of each box.
+    down: Vec<(f32, f32)>,
     pub(crate) place: Place,
     pub(crate) pass: u8,
 }
 
 impl Row {
-    /// Where characters `from..to` lie.
+    /// Where characters `from..to` lie, as high as the box they begin in.
     pub(crate) fn part(&self, span: (usize, usize)) -> Place {
         let chosen = self.across.get(span.0..span.1.max(span.0 + 1)).unwrap_or(&self.across);
         let left = chosen.iter().map(|c| c.0).fold(f32::MAX, f32::min);
         let right = chosen.iter().map(|c| c.1).fold(f32::MIN, f32::max);
-        if left < right { Place { left, right, ..self.place } } else { self.place }
+        let inside = self.boxes.iter().position(|b| b.0 <= span.0 && span.0 < b.1);
+        let (top, bottom) =
+            inside.and_then(|n| self.down.get(n)).copied().unwrap_or((self.place.top, self.place.bottom));
+        if left < right { Place { left, right, top, bottom } } else { self.place }
     }
 
     /// The box that holds character `at`.
@@ -85,6 +90,7 @@ fn join(members: &[&Line]) -> Option<Row> {
         text: Zeroizing::new(Vec::with_capacity(LONGEST)),
         across: Vec::new(),
         boxes: Vec::new(),
+        down: Vec::new(),
         place: members.first()?.place,
         pass: members.first()?.pass,
     };
@@ -114,4 +120,5 @@ fn append(row: &mut Row, line: &Line) {
         left += step;
     }
     row.boxes.push((from, row.text.len()));
+    row.down.push((line.place.top, line.place.bottom));
 }

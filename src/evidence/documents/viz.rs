@@ -62,12 +62,13 @@ pub(crate) fn read(rows: &[Row]) -> Visual {
         .flat_map(|(n, row)| labels::dates(row).into_iter().map(move |l| (n, l)))
         .chain(numbered(rows))
         .collect();
+    let born = dates.iter().enumerate().filter(|(_, d)| says_born(&rows[d.row], &d.printed)).map(|(i, _)| i).collect();
     let signs = labels::signs(rows);
     let order = order(&dates, &labels, &signs);
     let birth_label =
         labels.iter().find(|(_, l)| l.kind == Kind::Birth).and_then(|(n, l)| Some(rows.get(*n)?.part(l.span)));
-    let mut found = Visual { dates, births: vec![], issues: vec![], expiries: vec![], birth_label, order, signs };
-    for (at, (n, label)) in labels.iter().enumerate() {
+    let mut found = Visual { dates, births: born, issues: vec![], expiries: vec![], birth_label, order, signs };
+    for (at, (_, label)) in labels.iter().enumerate() {
         if let Some(date) = value(rows, &found.dates, &labels, at) {
             let list = match label.kind {
                 Kind::Birth => &mut found.births,
@@ -78,7 +79,6 @@ pub(crate) fn read(rows: &[Row]) -> Visual {
                 list.push(date);
             }
         }
-        let _ = n;
     }
     found
 }
@@ -90,20 +90,22 @@ fn seen(n: usize, row: &Row) -> Vec<Seen> {
         .collect()
 }
 
-/// Which order numeric dates have: what some date proves, if no other proves the contrary; else what the page says
-/// about its country.
+/// Which order numeric dates have: what the page says about its country if no date proves the contrary; else what its
+/// dates prove, where month first needs two different dates (one may be a misread month).
 fn order(dates: &[Seen], labels: &[(usize, Label)], signs: &Signs) -> Option<Order> {
-    let proves = |o: Order| dates.iter().any(|d| d.printed.proves() == Some(o));
-    match (proves(Order::DayFirst), proves(Order::MonthFirst)) {
-        (true, true) => return None,
-        (true, false) => return Some(Order::DayFirst),
-        (false, true) => return Some(Order::MonthFirst),
-        (false, false) => {}
-    }
+    let proofs = |o: Order| {
+        let mut found: Vec<_> =
+            dates.iter().filter(|d| d.printed.proves() == Some(o)).map(|d| d.printed.fields).collect();
+        found.dedup();
+        found.iter().enumerate().filter(|(i, f)| !found[..*i].contains(f)).count()
+    };
+    let (day, month) = (proofs(Order::DayFirst), proofs(Order::MonthFirst));
     let local = labels.iter().any(|(_, l)| l.day_first) || signs.european;
     match (signs.american, local) {
-        (true, false) => Some(Order::MonthFirst),
-        (false, true) => Some(Order::DayFirst),
+        (true, false) => (day == 0).then_some(Order::MonthFirst),
+        (false, true) => (month == 0).then_some(Order::DayFirst),
+        _ if day > 0 && month == 0 => Some(Order::DayFirst),
+        _ if month > 1 && day == 0 => Some(Order::MonthFirst),
         _ => None,
     }
 }
@@ -112,7 +114,14 @@ fn order(dates: &[Seen], labels: &[(usize, Label)], signs: &Signs) -> Option<Ord
 fn value(rows: &[Row], dates: &[Seen], labels: &[(usize, Label)], at: usize) -> Option<usize> {
     let (n, label) = labels.get(at)?;
     let row = rows.get(*n)?;
-    beside(row, *n, dates, labels, label).or_else(|| below(rows, row, dates, labels, (*n, label)))
+    let beside = beside(row, *n, dates, labels, label);
+    if label.numbered { beside } else { beside.or_else(|| below(rows, row, dates, labels, (*n, label))) }
+}
+
+/// A Japanese date that ends in 生 is a birth date by itself.
+fn says_born(row: &Row, printed: &Printed) -> bool {
+    let mut after = row.text.iter().skip(printed.span.1).filter(|c| **c != ' ');
+    printed.eastern && matches!((after.next(), after.next()), (Some('生'), _) | (Some('日'), Some('生')))
 }
 
 /// The next date on the row, with no other date label between, and not across the card.
@@ -120,24 +129,27 @@ fn beside(row: &Row, n: usize, dates: &[Seen], labels: &[(usize, Label)], label:
     let (index, date) = dates.iter().enumerate().find(|(_, d)| d.row == n && d.printed.span.0 >= label.span.1)?;
     let between = |l: &Label| l.span.0 >= label.span.1 && l.span.0 < date.printed.span.0 && l.kind != label.kind;
     let barred = labels.iter().any(|(m, l)| *m == n && between(l));
-    let gap = date.place.left - row.part(label.span).right;
-    (!barred && gap < 12.0 * row.place.height().max(1.0)).then_some(index)
+    let own = row.part(label.span);
+    let gap = date.place.left - own.right;
+    // A field number stands right before its value.
+    let far = if label.numbered { 4.0 } else { 12.0 };
+    (!barred && gap < far * own.height().max(1.0)).then_some(index)
 }
 
 /// The nearest date below, under the label's box, with no date label of another kind between or beside it.
 fn below(rows: &[Row], row: &Row, dates: &[Seen], labels: &[(usize, Label)], own: (usize, &Label)) -> Option<usize> {
     let (n, label) = own;
     let reach = reach(row, n, labels, label);
-    let h = row.place.height().max(1.0);
+    let h = reach.height().max(1.0);
     let under = |d: &&(usize, &Seen)| {
-        let drop = d.1.place.top - row.place.bottom;
+        let drop = d.1.place.top - reach.bottom;
         let across = d.1.place.right.min(reach.right) - d.1.place.left.max(reach.left);
         d.1.pass == row.pass
             && d.1.row != n
             && drop > -0.6 * h
             && drop < 3.0 * h.max(d.1.place.height())
             && across > 0.0
-            && d.1.place.centre().1 > row.place.centre().1
+            && d.1.place.centre().1 > reach.centre().1
     };
     let all: Vec<(usize, &Seen)> = dates.iter().enumerate().collect();
     let (index, date) = all.iter().filter(under).min_by(|a, b| a.1.place.top.total_cmp(&b.1.place.top)).copied()?;
@@ -149,13 +161,24 @@ fn below(rows: &[Row], row: &Row, dates: &[Seen], labels: &[(usize, Label)], own
         let place = other.part(l.span);
         let before_it = *m == date.row && l.span.1 <= date.printed.span.0;
         let across = place.right.min(date.place.right) - place.left.max(date.place.left);
-        let nearer = *m != n
-            && across > 0.0
-            && place.centre().1 > row.place.centre().1
-            && place.centre().1 < date.place.centre().1;
+        let nearer =
+            *m != n && across > 0.0 && place.centre().1 > reach.centre().1 && place.centre().1 < date.place.centre().1;
         before_it || nearer
     });
-    (!barred).then_some(index)
+    (!barred && !other_value(rows, row, &reach, date)).then_some(index)
+}
+
+/// Whether something with digits stands between a label and a date below it: the label's real value, misread.
+fn other_value(rows: &[Row], row: &Row, reach: &Place, date: &Seen) -> bool {
+    rows.iter().enumerate().filter(|(n, r)| r.pass == row.pass && *n != date.row).any(|(_, r)| {
+        r.boxes.iter().any(|b| {
+            let place = r.part(*b);
+            let digits = r.text.get(b.0..b.1).map_or(0, |t| t.iter().filter(|c| c.is_ascii_digit()).count());
+            let across = place.right.min(reach.right) - place.left.max(reach.left);
+            let (y, from, to) = (place.centre().1, reach.centre().1, date.place.centre().1);
+            digits >= 4 && across > 0.0 && from < y && y < to && !place.same_row(reach) && !place.same_row(&date.place)
+        })
+    })
 }
 
 /// The place across under which a label's value may stand: its whole box, or only itself when the box holds more labels.
@@ -188,7 +211,9 @@ fn numbered(rows: &[Row]) -> Vec<(usize, Label)> {
     };
     fields
         .iter()
-        .filter_map(|(n, from, name, to)| Some((*n, Label { kind: kind(name)?, span: (*from, *to), day_first: true })))
+        .filter_map(|(n, from, name, to)| {
+            Some((*n, Label { kind: kind(name)?, span: (*from, *to), day_first: true, numbered: true }))
+        })
         .collect()
 }
 

@@ -47,10 +47,15 @@ fn plausible(f: &Found, card: &Card, today: Date) -> bool {
 /// A Korean card whose number was not found: a half number whose back is covered, or nothing.
 fn without_number(card: &Card, today: Date) -> Option<Finding> {
     let dated = card.dates.iter().any(|(d, ..)| *d <= today);
-    if let Some(half) = card.half.as_ref().filter(|_| card.title.is_some() || card.resident || dated) {
+    let korean = card.title.is_some() || card.resident || dated;
+    let halves: Vec<&Found> = card.halves.iter().filter(|_| korean).collect();
+    if let Some(first) = halves.first() {
         let kind = card.title.unwrap_or(KrResidentCard);
-        let want = Want::Reread(half.place);
-        return Some(weigh(card, kind, half, &[half], 1, today, &[want]));
+        let wants = [Want::Reread(first.place)];
+        return Some(match agree(&halves) {
+            Some(half) => weigh(card, kind, half, &halves, spots(&halves).len(), today, &wants),
+            None => Finding::refused(Some(kind), &[Reason::NumberUnreadable, Reason::Inconsistent]).with(&[], &wants),
+        });
     }
     let kind = card.title?;
     Some(Finding::refused(Some(kind), &[Reason::NumberUnreadable]).with(&[], &[Want::Elsewhere]))

@@ -39,8 +39,7 @@ fn strength(r: &Reading) -> Strength {
 /// Judges the MRZ of a page; `None` when there is none, or it says nothing of a birth date and the print may.
 pub(super) fn judge(zone: &Zone, visual: &Visual, today: Date) -> Option<Finding> {
     let best = zone.readings.iter().map(strength).max()?;
-    let place = zone.readings[0].place;
-    let wants = [Want::Reread(place)];
+    let wants: Vec<Want> = zone.bands.iter().map(|p| Want::MrzBand(*p)).collect();
     let kind = zone.readings.iter().max_by_key(|r| strength(r)).map(|r| r.kind);
     if best == Strength::Broken {
         return Some(Finding::refused(kind, &[Reason::NumberUnreadable]).with(&[], &wants));
@@ -57,7 +56,7 @@ pub(super) fn judge(zone: &Zone, visual: &Visual, today: Date) -> Option<Finding
             && a.birth == one.birth
             && believed.iter().any(|b| b.pass != a.pass && same_print(&a.place, &b.place))
     });
-    Some(weigh(one, best, second, visual, today))
+    Some(weigh(one, best, second, visual, today, &wants))
 }
 
 /// What the printed dates say to the MRZ's.
@@ -67,14 +66,13 @@ enum Print {
     Differs,
 }
 
-fn weigh(r: &Reading, strength: Strength, second: bool, visual: &Visual, today: Date) -> Finding {
-    let wants = [Want::Reread(r.place)];
+fn weigh(r: &Reading, strength: Strength, second: bool, visual: &Visual, today: Date, wants: &[Want]) -> Finding {
     let expiry = r.expiry.filter(|_| r.expiry_holds).and_then(|p| years::expiry(&p, today));
     let mut signals = remarks(r, strength);
     let (date, open, partial) = match years::birth(&r.birth, today, expiry) {
         Resolved::Known { date, open, partial } => (date, open, partial),
         Resolved::Impossible => {
-            return Finding::refused(Some(r.kind), &[Reason::ImpossibleDate]).with(&signals, &wants);
+            return Finding::refused(Some(r.kind), &[Reason::ImpossibleDate]).with(&signals, wants);
         }
         Resolved::Unknown => {
             let front = printed::labelled(visual, Some(r.kind), today);

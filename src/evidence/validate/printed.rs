@@ -18,7 +18,7 @@ use jiff::civil::Date;
 /// Judges a page without Korean number and without a readable MRZ.
 pub(super) fn judge(visual: &Visual, rows: &[Row], zone: &Zone, today: Date) -> Finding {
     let identity = visual.signs.papers == 0 && (visual.signs.headings > 0 || visual.signs.fields >= 2);
-    let band: Vec<Want> = zone.band.iter().map(|p| Want::MrzBand(*p)).collect();
+    let band: Vec<Want> = zone.bands.iter().map(|p| Want::MrzBand(*p)).collect();
     if identity && let Some(found) = labelled(visual, Some(DocumentKind::OtherId), today) {
         let finding = number_witness(found, rows, visual);
         return finding.with(&[], &band);

@@ -58,4 +58,6 @@ fn refused(page: &Page) -> Unreadable {
 
 mod korean;
 mod machine;
+mod people;
 mod printed;
+mod properties;

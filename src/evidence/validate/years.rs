@@ -53,7 +53,8 @@ pub(super) fn expiry(parts: &Parts, today: Date) -> Option<Date> {
     let (yy, m, d) = (i16::from(parts.year?), parts.month?, parts.day?);
     let window = (today.year() - 20)..=(today.year() + 50);
     let all = [1900 + yy, 2000 + yy].map(|y| civil(y, m, d));
-    all.iter().flatten().find(|d| window.contains(&d.year())).or(all[0].as_ref()).copied()
+    let past = all.iter().rev().flatten().find(|d| **d <= today);
+    all.iter().flatten().find(|d| window.contains(&d.year())).or(past).copied()
 }
 
 #[cfg(test)]
@@ -110,6 +111,6 @@ mod tests {
     #[test]
     fn expiry_years() {
         let on = |yy| expiry(&parts(Some(yy), Some(5), Some(1)), TODAY).unwrap().year();
-        assert_eq!([on(34), on(9), on(76), on(6), on(96), on(89)], [2034, 2009, 2076, 2006, 1996, 1989]);
+        assert_eq!([on(34), on(9), on(76), on(6), on(5), on(96), on(89)], [2034, 2009, 2076, 2006, 2005, 1996, 1989]);
     }
 }

@@ -3,7 +3,7 @@
 //! Finding it by its check digits, at any offset, is what makes the reader indifferent to noise before the line and to
 //! lost fillers after it. Always: the birth date is taken as read, or mended by position class and marked so.
 
-use super::check::{as_digit, holds};
+use super::check::{as_digit, as_letter, holds};
 use zeroize::Zeroize;
 
 /// How many characters the core has.
@@ -83,13 +83,27 @@ fn core_at(row: &[u8], at: usize) -> Option<Core> {
     let birth_mended = text[..7] != raw[..7];
     let birth = text[..6].iter().map(|c| if *c == b'X' { b'<' } else { *c }).collect::<Vec<u8>>();
     let birth_holds = holds(&text[..6], text[6]) || holds(&birth, text[6]);
-    // No expiry at all is legal, but an expiry date followed by fillers must not pass for a birth date: sex is needed.
+    // No expiry at all is legal, but then nothing else may be in doubt.
     let no_expiry = text[8..14] == *b"<<<<<<";
-    if no_expiry && text[7] == b'<' {
+    if !beside_nationality(row, at, if no_expiry { 0 } else { 1 }) {
         return None;
     }
     let expiry_holds = holds(&text[8..14], text[14]) || (no_expiry && text[14] == b'<');
     Some(Core { at, text, birth_holds, expiry_holds, birth_mended })
+}
+
+/// A core follows a nationality at position 14 (two lines), or begins a row and is followed by one (TD1), give or take a
+/// few characters of noise; a nationality is letters and fillers, with at most `digits` of them misread as digits.
+/// Without this an expiry date, eight characters further on, can pass for a birth date.
+fn beside_nationality(row: &[u8], at: usize, digits: usize) -> bool {
+    let fits = |three: &[u8]| {
+        three.iter().any(|c| *c != b'<')
+            && three.iter().all(|c| as_letter(*c).is_some())
+            && three.iter().filter(|c| c.is_ascii_digit()).count() <= digits
+    };
+    let before = at.checked_sub(3).filter(|_| (9..=18).contains(&at)).and_then(|from| row.get(from..at));
+    let after = row.get(at + LENGTH..at + LENGTH + 3);
+    before.is_some_and(fits) || (at <= 3 && after.is_some_and(fits))
 }
 
 /// Fillers may stand for whole parts only, and months and days have their bounds.

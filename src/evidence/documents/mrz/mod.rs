@@ -23,12 +23,15 @@ pub(crate) use rows::union;
 
 use crate::evidence::text::{Page, Place};
 
+/// The most rows that are asked for again.
+const MOST_BANDS: usize = 6;
+
 /// What the page holds of machine-readable zones.
 pub(crate) struct Zone {
     /// Every reading of a birth date with its check digits, any pass.
     pub(crate) readings: Vec<Reading>,
-    /// Rows that are an MRZ by their look, whether legible or not.
-    pub(crate) band: Option<Place>,
+    /// Rows that are an MRZ by their look, whether legible or not, from top to bottom.
+    pub(crate) bands: Vec<Place>,
 }
 
 /// Reads every MRZ line of every pass.
@@ -42,8 +45,19 @@ pub(crate) fn read(page: &Page) -> Zone {
         }
         readings.extend(core::find(&row.text).iter().filter_map(|c| reading::read(row, c, &rows)));
     }
-    let band = rows.iter().filter(|r| rows::looks_like_mrz(r)).map(|r| r.place).reduce(|a, b| union(&a, &b));
-    Zone { readings, band }
+    let mut bands: Vec<Place> = Vec::new();
+    let found =
+        readings.iter().map(|r| r.place).chain(rows.iter().filter(|r| rows::looks_like_mrz(r)).map(|r| r.place));
+    for place in found {
+        match bands.iter_mut().find(|b| b.same_row(&place)) {
+            Some(band) if band.width() < place.width() => *band = place,
+            Some(_) => {}
+            None => bands.push(place),
+        }
+    }
+    bands.truncate(MOST_BANDS);
+    bands.sort_by(|a, b| a.top.total_cmp(&b.top));
+    Zone { readings, bands }
 }
 
 #[cfg(test)]

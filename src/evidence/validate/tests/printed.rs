@@ -37,8 +37,8 @@ fn an_open_order_is_refused_and_evidence_settles_it() {
     assert!(refused(&twice(&["IDENTITY CARD", "Date of birth 03/04/1988"])).reasons.contains(&Reason::NotWitnessed));
     let e = read(&twice(&["WEST VIRGINIA DRIVER'S LICENSE", "DOB 03/04/1988"]));
     assert_eq!(e.birth.expose(), date(1988, 3, 4));
-    let e = read(&twice(&["DRIVER'S LICENSE", "DOB 03/04/1988", "EXP 03/23/2030"]));
-    assert_eq!((e.birth.expose(), e.expiry), (date(1988, 3, 4), Some(date(2030, 3, 23))));
+    let e = read(&twice(&["DRIVER'S LICENSE", "DOB 03/04/1988", "ISS 03/23/2022", "EXP 03/24/2030"]));
+    assert_eq!((e.birth.expose(), e.expiry), (date(1988, 3, 4), Some(date(2030, 3, 24))));
     let e = read(&twice(&["CARTE NATIONALE D'IDENTITE", "Date de naissance 03/04/1988"]));
     assert_eq!(e.birth.expose(), date(1988, 4, 3));
 }

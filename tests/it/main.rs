@@ -1,1 +1,15 @@
 //! One test binary: behaviour through the wire, and the rules about the code itself.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
+
+mod access;
+mod age;
+mod api;
+mod architecture;
+mod hostile;
+mod policy;
+mod serving;
+mod store;
+mod support;
+mod tokens;
+mod verify;

@@ -1,0 +1,185 @@
+//! A fresh world for each test: a real server on a free port, with a store of its own and a scripted reader.
+
+mod script;
+mod store;
+
+pub use script::Script;
+pub use store::Wilful;
+
+use idgate::config::{self, Settings, keys};
+use idgate::flows::App;
+use idgate::server::proto::age_gate_service_client::AgeGateServiceClient;
+use idgate::server::proto::document_service_client::DocumentServiceClient;
+use idgate::server::proto::{self, CheckAgeRequest, CheckAgeResponse, check_age_request::Evidence};
+use idgate::server::{self, ServeError};
+use idgate::terms::{Purpose, Scope};
+use idgate::tokens::callers::{Mint, mint};
+use idgate::tokens::files;
+use jiff::{SignedDuration, Timestamp};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt as _;
+
+/// The relying party of most tests.
+pub const SHOP: &str = "shop";
+
+pub struct World {
+    pub settings: Settings,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    pub script: Arc<Script>,
+    pub channel: Channel,
+    directory: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<Result<(), ServeError>>,
+}
+
+impl World {
+    /// A server as it is without a configuration.
+    pub async fn start() -> Self {
+        Self::with(|_| {}, |_| {}).await
+    }
+
+    /// A server with other settings, or other parts.
+    pub async fn with(set: impl FnOnce(&mut Settings), alter: impl FnOnce(&mut App)) -> Self {
+        let directory = TempDir::new().unwrap();
+        let mut settings = Settings::load(None).unwrap();
+        settings.data_dir = directory.path().join("data");
+        settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        settings.server.admin = settings.server.listen;
+        set(&mut settings);
+        let script = Arc::new(Script::default());
+        let mut app = config::open(&settings, Arc::clone(&script).reader()).unwrap();
+        alter(&mut app);
+        let bound = server::bind(settings.server.clone(), Arc::new(app)).await.unwrap();
+        let (address, admin) = (bound.address().unwrap(), bound.admin_address().unwrap());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(bound.run(async move { drop(stopped.await) }));
+        let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        Self { settings, address, admin, script, channel, directory, stop: Some(stop), serving }
+    }
+
+    /// Where everything lies that the server writes.
+    pub fn data(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Tells the server to stop.
+    pub fn stop(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+    }
+
+    /// Waits until the server has ended.
+    pub async fn ended(self) -> Result<(), ServeError> {
+        self.serving.await.unwrap()
+    }
+
+    pub fn age_gate(&self) -> AgeGateServiceClient<Channel> {
+        AgeGateServiceClient::new(self.channel.clone())
+    }
+
+    pub fn documents(&self) -> DocumentServiceClient<Channel> {
+        DocumentServiceClient::new(self.channel.clone())
+    }
+
+    /// A bearer token for another audience, party, scopes or purposes.
+    pub fn bearer(&self, audience: &str, party: &str, scopes: &[Scope], purposes: &[Purpose]) -> String {
+        let key = files::load_key(&keys::caller_key(&self.settings)).unwrap();
+        let wanted = Mint {
+            relying_party: party.parse().unwrap(),
+            audience: audience.to_owned(),
+            scopes: scopes.to_vec(),
+            purposes: purposes.to_vec(),
+            ttl: SignedDuration::from_hours(12),
+        };
+        format!("Bearer {}", mint(&key, &wanted, Timestamp::now()).unwrap().as_str())
+    }
+
+    /// The request with a token that opens everything, for this relying party.
+    pub fn authorized<T>(&self, party: &str, message: T) -> Request<T> {
+        let bearer = self.bearer("idgate", party, Scope::ALL, &[Purpose::DobExtraction]);
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("authorization", bearer.parse().unwrap());
+        request
+    }
+
+    /// Checks an age as the shop.
+    pub async fn check(&self, ask: CheckAgeRequest) -> Result<CheckAgeResponse, Status> {
+        self.check_as(SHOP, ask).await
+    }
+
+    pub async fn check_as(&self, party: &str, ask: CheckAgeRequest) -> Result<CheckAgeResponse, Status> {
+        self.age_gate().check_age(self.authorized(party, ask)).await.map(|response| response.into_inner())
+    }
+
+    /// Every byte of every file that the server wrote, and its files' names.
+    pub fn everything_written(&self) -> Vec<u8> {
+        fn collect(directory: &Path, into: &mut Vec<u8>) {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                into.extend(path.file_name().unwrap().as_encoded_bytes());
+                match path.is_dir() {
+                    true => collect(&path, into),
+                    false => into.extend(std::fs::read(&path).unwrap()),
+                }
+            }
+        }
+        let mut bytes = Vec::new();
+        collect(self.data(), &mut bytes);
+        bytes
+    }
+
+    /// Plain HTTP from the admin port: the status line's code and the body.
+    pub async fn http(&self, path: &str) -> (u16, String) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(self.admin).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+}
+
+/// A request to check what the picture shows, in Korea, for signing up.
+pub fn ask(subject: &str, key: &str, image: &str) -> CheckAgeRequest {
+    CheckAgeRequest {
+        subject_ref: subject.to_owned(),
+        jurisdiction: "KR".to_owned(),
+        purpose: proto::Purpose::Signup.into(),
+        idempotency_key: key.to_owned(),
+        language: String::new(),
+        evidence: Some(Evidence::Image(image.as_bytes().to_vec())),
+    }
+}
+
+/// The closed reason of a status.
+pub fn reason(status: &Status) -> String {
+    let details = status.get_error_details();
+    let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
+    assert_eq!(info.domain, "idgate");
+    info.reason.clone()
+}
+
+/// That a status has this code and reason and says when to try again.
+pub fn assert_retry_later(status: &Status, code: Code, why: &str) {
+    assert_eq!((status.code(), reason(status).as_str()), (code, why), "{}", status.message());
+    let delay = status.get_error_details().retry_info().unwrap().retry_delay.unwrap();
+    assert!(!delay.is_zero());
+}
+
+/// Today's date in Korea, `years` ago, moved by `days`.
+pub fn born(years: i16, days: i64) -> String {
+    let today = Timestamp::now().in_tz("Asia/Seoul").unwrap().date();
+    let span = SignedDuration::from_hours(24 * days);
+    let year = today.year() - years;
+    let day = jiff::civil::Date::new(year, today.month(), today.day().min(28)).unwrap();
+    day.checked_add(span).unwrap().to_string()
+}

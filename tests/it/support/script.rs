@@ -1,0 +1,90 @@
+//! A reader that reads what the picture's bytes say in words: `read 1990-01-01`, `specimen 1990-01-01`,
+//! `unwitnessed 1990-01-01`, `conflict 1990-01-01`, a reason such as `blurred`, or `panic`. Before any of them, `hold `
+//! waits until the test lets go.
+
+use idgate::age::BirthDate;
+use idgate::evidence::validate::{Evidence, Unreadable, Verdict};
+use idgate::evidence::{Extraction, Timings};
+use idgate::flows::pool::ReadImage;
+use idgate::terms::{AssuranceLevel, DocumentKind, Reason, Signal};
+use std::sync::{Arc, Condvar, Mutex};
+
+#[derive(Default)]
+struct State {
+    begun: usize,
+    let_go: bool,
+}
+
+#[derive(Default)]
+pub struct Script {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Script {
+    pub fn reader(self: Arc<Self>) -> Arc<ReadImage> {
+        Arc::new(move |image, _, _| {
+            let words = String::from_utf8_lossy(image.expose()).into_owned();
+            let words = words.trim_end_matches('.').to_owned();
+            Extraction { verdict: self.read(&words), timings: Timings::default() }
+        })
+    }
+
+    /// How many pictures were begun.
+    pub fn begun(&self) -> usize {
+        self.state.lock().unwrap().begun
+    }
+
+    /// Waits until that many pictures were begun.
+    pub async fn until_begun(self: &Arc<Self>, count: usize) {
+        let script = Arc::clone(self);
+        let wait = move || {
+            let state = script.state.lock().unwrap();
+            drop(script.changed.wait_while(state, |state| state.begun < count).unwrap());
+        };
+        tokio::task::spawn_blocking(wait).await.unwrap();
+    }
+
+    /// Lets go of everything that is held, now and later.
+    pub fn let_go(&self) {
+        self.state.lock().unwrap().let_go = true;
+        self.changed.notify_all();
+    }
+
+    fn read(&self, words: &str) -> Verdict {
+        self.state.lock().unwrap().begun += 1;
+        self.changed.notify_all();
+        let words = match words.strip_prefix("hold ") {
+            None => words,
+            Some(words) => {
+                let state = self.state.lock().unwrap();
+                drop(self.changed.wait_while(state, |state| !state.let_go).unwrap());
+                words
+            }
+        };
+        let (verb, rest) = words.split_once(' ').unwrap_or((words, ""));
+        match verb {
+            "read" => evidence(rest, AssuranceLevel::Corroborated, vec![]),
+            "specimen" => evidence(rest, AssuranceLevel::Corroborated, vec![Signal::Specimen]),
+            "unwitnessed" => evidence(rest, AssuranceLevel::Unwitnessed, vec![]),
+            "conflict" => evidence(rest, AssuranceLevel::Checked, vec![Signal::PrintedDateConflict]),
+            "panic" => panic!("as the script says"),
+            reason => Verdict::Unreadable(Unreadable {
+                reasons: vec![reason.parse::<Reason>().unwrap()],
+                signals: vec![],
+                kind: None,
+            }),
+        }
+    }
+}
+
+fn evidence(date: &str, assurance: AssuranceLevel, signals: Vec<Signal>) -> Verdict {
+    Verdict::Read(Evidence {
+        kind: DocumentKind::Td3,
+        birth: BirthDate::new(date.parse().unwrap()),
+        assurance,
+        witnesses: vec![],
+        signals,
+        expiry: Some("2099-12-31".parse().unwrap()),
+    })
+}

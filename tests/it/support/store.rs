@@ -1,0 +1,64 @@
+//! A store that fails when the test tells it to; otherwise the store behind it.
+
+use async_trait::async_trait;
+use idgate::audit::{Head, Link};
+use idgate::store::{Attempts, Batch, CommitError, Key, Limit, Partition, Receipt, Store, StoreError, Stored};
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub struct Wilful {
+    inner: Arc<dyn Store>,
+    good_commits: AtomicUsize,
+}
+
+impl Wilful {
+    /// Takes `good_commits` commits and fails every one after, until told otherwise.
+    pub fn new(inner: Arc<dyn Store>, good_commits: usize) -> Self {
+        Self { inner, good_commits: AtomicUsize::new(good_commits) }
+    }
+
+    /// From now on nothing fails.
+    pub fn mend(&self) {
+        self.good_commits.store(usize::MAX, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Store for Wilful {
+    async fn get(&self, key: &Key, now: Timestamp) -> Result<Option<Stored>, StoreError> {
+        self.inner.get(key, now).await
+    }
+
+    async fn commit(&self, batch: Batch, now: Timestamp) -> Result<Receipt, CommitError> {
+        let left = |left: usize| left.checked_sub(usize::from(left != usize::MAX));
+        if self.good_commits.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_err() {
+            return Err(CommitError::Store(StoreError::Unavailable));
+        }
+        self.inner.commit(batch, now).await
+    }
+
+    async fn take(&self, key: &Key, now: Timestamp) -> Result<Option<Stored>, StoreError> {
+        self.inner.take(key, now).await
+    }
+
+    async fn count(&self, key: &Key, limit: Limit, now: Timestamp) -> Result<Attempts, StoreError> {
+        self.inner.count(key, limit, now).await
+    }
+
+    async fn trail(&self, partition: Partition, after: u64, at_most: usize) -> Result<Vec<Link>, StoreError> {
+        self.inner.trail(partition, after, at_most).await
+    }
+
+    async fn head(&self, partition: Partition) -> Result<Head, StoreError> {
+        self.inner.head(partition).await
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.inner.sweep(now).await
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        self.inner.health().await
+    }
+}

@@ -244,11 +244,13 @@ fn settle(database: &Database, group: Vec<Job>) {
     }
 }
 
-/// A write transaction whose commit is on disk when it returns, and which needs no walk over the file after a crash.
+/// A write transaction whose commit is on disk when it returns.
+///
+/// redb's quick repair is left off: it makes each commit about three times as slow to spare a walk over the file after
+/// a crash, which was measured at 0.6 s for 140 MB.
 fn begin(database: &Database) -> Result<redb::WriteTransaction, redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_durability(redb::Durability::Immediate)?;
-    transaction.set_quick_repair(true);
     Ok(transaction)
 }
 

@@ -1,0 +1,321 @@
+//! The order in which a picture is searched: the likely and cheap attempts first, stopping when the evidence suffices.
+//!
+//! 1. The whole frame at normal detail, or the part of it that holds the print when that is small in the frame.
+//! 2. What the parser wants to see again (a number without a checksum, an MRZ whose digits fail), through other pixels
+//!    and another recogniser: this is what makes a second reading.
+//! 3. The page upside down, when nothing plausible was seen.
+//! 4. The frame at fine detail, and upside down again.
+//! 5. The frame mirrored: front cameras do that.
+//!
+//! Readings of one orientation share a page; nothing is ever mixed between orientations.
+
+use super::frame::{Frame, Limits};
+use super::locate::{Layout, Region, Strip};
+use super::quality;
+use super::read::{Detail, ReadFault, Reader};
+use super::text::{Alphabet, Line, Page, Place};
+use super::validate::{Assessment, Unreadable, Verdict, Want, assess};
+use crate::secret::Sensitive;
+use crate::terms::Reason;
+use jiff::civil::Date;
+use std::time::{Duration, Instant};
+
+/// Strips read in one attempt. A card has 10 to 60; a page with more is no card, and reading it all is not worth it.
+const MOST_STRIPS: usize = 90;
+/// Strips read a second time with the full alphabet.
+const MOST_AGAIN: usize = 40;
+
+/// Time spent by step.
+#[derive(Default)]
+pub(super) struct Spent {
+    pub locate: Duration,
+    pub read: Duration,
+    pub parse: Duration,
+}
+
+/// One picture being searched.
+pub(super) struct Search<'a> {
+    frame: &'a Frame,
+    reader: &'a dyn Reader,
+    today: Date,
+    limits: &'a Limits,
+    pub(super) spent: Spent,
+}
+
+/// Why an attempt gave no assessment.
+enum Stop {
+    TimedOut,
+    Fault,
+}
+
+impl From<ReadFault> for Stop {
+    fn from(_: ReadFault) -> Self {
+        Self::Fault
+    }
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(frame: &'a Frame, reader: &'a dyn Reader, today: Date, limits: &'a Limits) -> Self {
+        Self { frame, reader, today, limits, spent: Spent::default() }
+    }
+
+    /// Searches until there is evidence or nothing is left to try.
+    pub(super) fn run(&mut self) -> Verdict {
+        match self.attempts() {
+            Ok(verdict) => verdict,
+            Err(Stop::TimedOut) => super::refuse(Reason::TimedOut),
+            // The engine refuses only inputs it cannot shape: nothing legible is in there.
+            Err(Stop::Fault) => super::refuse(Reason::NoDocument),
+        }
+    }
+
+    fn attempts(&mut self) -> Result<Verdict, Stop> {
+        let layout = self.look(Detail::Normal)?;
+        let (first, plausible) = self.both_ways(layout)?;
+        if plausible {
+            return Ok(self.finish(first));
+        }
+        let layout = self.look(Detail::Fine)?;
+        let (second, plausible) = self.both_ways(layout)?;
+        if plausible {
+            return Ok(self.finish(second));
+        }
+        Ok(self.finish(better(first, second)))
+    }
+
+    /// Tries a layout as it stands and, when nothing plausible is seen, upside down. True when something was seen.
+    fn both_ways(&mut self, layout: Layout) -> Result<(Found, bool), Stop> {
+        let as_is = self.attempt(&layout)?;
+        if !as_is.elsewhere {
+            return Ok((as_is, true));
+        }
+        let turned = self.attempt(&layout.flipped())?;
+        let plausible = !turned.elsewhere;
+        Ok((if plausible { turned } else { better(as_is, turned) }, plausible))
+    }
+
+    /// Finds the print and gives it its likely orientation; looks closer while the print fills little of the frame.
+    fn look(&mut self, detail: Detail) -> Result<Layout, Stop> {
+        const CLOSER_BELOW: f32 = 0.4;
+        const FEW: usize = 3;
+        const ZOOMS: usize = 2;
+        self.check_time()?;
+        let start = Instant::now();
+        let whole = Region::whole(self.frame);
+        let mut region = whole;
+        let mut boxes = self.reader.find(self.frame, &region, detail)?;
+        if boxes.len() < FEW && detail == Detail::Normal {
+            boxes = self.reader.find(self.frame, &region, Detail::Fine)?;
+        }
+        for _ in 0..ZOOMS {
+            let Some(closer) = Region::around(&boxes, &whole).filter(|c| c.area() < CLOSER_BELOW * region.area())
+            else {
+                break;
+            };
+            let found = self.reader.find(self.frame, &closer, detail)?;
+            if found.len() < boxes.len() {
+                break;
+            }
+            (region, boxes) = (closer, found);
+        }
+        let layout = Layout::arrange(boxes);
+        let layout = self.turned_upright(layout)?;
+        self.spent.locate += start.elapsed();
+        Ok(layout)
+    }
+
+    /// Of a layout and the same upside down, the one that reads better.
+    fn turned_upright(&self, layout: Layout) -> Result<Layout, Stop> {
+        const JURY: usize = 5;
+        let mut long: Vec<Strip> = layout.strips.iter().copied().filter(|s| s.width > 2.0 * s.height).collect();
+        // Short lines of a card's fields tell more than headings and machine-readable lines.
+        long.sort_by(|a, b| (a.width / a.height - 6.0).abs().total_cmp(&(b.width / b.height - 6.0).abs()));
+        long.truncate(JURY);
+        let turned: Vec<Strip> = long.iter().map(|s| s.flipped()).collect();
+        let as_is = self.reader.legibility(self.frame, &long)?;
+        Ok(if self.reader.legibility(self.frame, &turned)? > as_is { layout.flipped() } else { layout })
+    }
+
+    /// Reads a layout, then reads again what the parser asks for; with the full alphabet when it asked for nothing.
+    fn attempt(&mut self, layout: &Layout) -> Result<Found, Stop> {
+        let mut sheet = Sheet::new(self, layout)?;
+        let mut assessment = sheet.assess(self);
+        if seen_nothing(&assessment) {
+            let strips = sheet.layout.widest(MOST_AGAIN);
+            sheet.read(self, &strips, Alphabet::Full, 1.0, FULL_PASS)?;
+            assessment = sheet.assess(self);
+        }
+        for round in 0..AGAIN.len() {
+            if assessment.wants.iter().all(|w| matches!(w, Want::Elsewhere)) {
+                break;
+            }
+            sheet.read_again(self, &assessment.wants, round)?;
+            assessment = sheet.assess(self);
+        }
+        let elsewhere = seen_nothing(&assessment);
+        Ok(Found { verdict: assessment.verdict, elsewhere, strips: sheet.layout.strips, lines: sheet.page.lines.len() })
+    }
+
+    fn finish(&self, found: Found) -> Verdict {
+        match found.verdict {
+            Verdict::Read(evidence) => Verdict::Read(evidence),
+            Verdict::Unreadable(why) => Verdict::Unreadable(self.explain(why, &found.strips)),
+        }
+    }
+
+    /// Adds what is wrong with the picture itself to what is wrong with its text.
+    fn explain(&self, mut why: Unreadable, strips: &[Strip]) -> Unreadable {
+        if why.reasons.iter().any(|r| quality::can_cause(*r)) {
+            why.reasons.extend(quality::faults(self.frame, strips));
+            why.reasons.sort_unstable();
+            why.reasons.dedup();
+        }
+        why
+    }
+
+    fn check_time(&self) -> Result<(), Stop> {
+        if self.limits.expired() { Err(Stop::TimedOut) } else { Ok(()) }
+    }
+}
+
+/// The pass in which a page is read with the full alphabet.
+const FULL_PASS: u8 = 1;
+
+/// How a strip is read again, by round: pass, alphabet, stretch, and growth along and across in heights. Each round sees
+/// other pixels than the passes before it.
+const AGAIN: [(u8, Alphabet, f32, f32, f32); 3] =
+    [(2, Alphabet::Full, 1.25, 0.15, 0.06), (3, Alphabet::Ascii, 1.4, 0.3, -0.04), (4, Alphabet::Full, 1.0, 0.1, 0.14)];
+
+/// Whether nothing on the page looked like a document that idgate reads.
+fn seen_nothing(assessment: &Assessment) -> bool {
+    matches!(assessment.verdict, Verdict::Unreadable(_))
+        && assessment.wants.iter().any(|w| matches!(w, Want::Elsewhere))
+}
+
+/// The result of one attempt.
+struct Found {
+    verdict: Verdict,
+    elsewhere: bool,
+    strips: Vec<Strip>,
+    lines: usize,
+}
+
+/// Of two failures, the one that saw more.
+fn better(a: Found, b: Found) -> Found {
+    let rank = |f: &Found| match &f.verdict {
+        Verdict::Read(_) => (3, f.lines),
+        Verdict::Unreadable(u) if !u.reasons.contains(&Reason::NoDocument) => (2, f.lines),
+        Verdict::Unreadable(_) => (1, f.lines),
+    };
+    if rank(&b) > rank(&a) { b } else { a }
+}
+
+/// One orientation of the picture, and all that was read of it.
+struct Sheet {
+    layout: Layout,
+    page: Page,
+}
+
+impl Sheet {
+    /// Reads every strip once, and those that look like an MRZ once more with its own alphabet.
+    fn new(search: &mut Search, layout: &Layout) -> Result<Self, Stop> {
+        search.check_time()?;
+        let mut layout = layout.clone();
+        layout.strips = layout.widest(MOST_STRIPS);
+        let size = layout.extent().map(|e| (e.width(), e.height())).unwrap_or_default();
+        let mut sheet = Self { layout, page: Page { lines: Vec::new(), title: None, size } };
+        let strips = sheet.layout.strips.clone();
+        sheet.read(search, &strips, Alphabet::Ascii, 1.0, 0)?;
+        let zone: Vec<Strip> =
+            sheet.page.lines.iter().filter(|l| in_machine_zone(l)).map(|l| sheet.strip_of(&l.place)).collect();
+        sheet.read(search, &zone, Alphabet::Mrz, 1.5, 0)?;
+        let start = Instant::now();
+        sheet.page.title = search.reader.title(search.frame, &headings(&sheet.layout))?;
+        search.spent.read += start.elapsed();
+        Ok(sheet)
+    }
+
+    fn read(
+        &mut self,
+        search: &mut Search,
+        strips: &[Strip],
+        alphabet: Alphabet,
+        stretch: f32,
+        pass: u8,
+    ) -> Result<(), Stop> {
+        search.check_time()?;
+        if strips.is_empty() {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let texts = search.reader.read(search.frame, strips, alphabet, stretch)?;
+        search.spent.read += start.elapsed();
+        for (strip, text) in strips.iter().zip(texts) {
+            let Some(text) = text else { continue };
+            self.page.lines.push(Line { text, place: self.layout.place(strip), alphabet, pass });
+        }
+        Ok(())
+    }
+
+    /// Reads the wanted places through other pixels: the strips found there, or the bare place where none was found.
+    fn read_again(&mut self, search: &mut Search, wants: &[Want], round: usize) -> Result<(), Stop> {
+        let Some(&(pass, alphabet, stretch, along, across)) = AGAIN.get(round) else { return Ok(()) };
+        let mut lines: Vec<Strip> = Vec::new();
+        let mut zone: Vec<Strip> = Vec::new();
+        for want in wants {
+            match want {
+                Want::Reread(place) => lines.push(self.strip_of(place).grown(along, across)),
+                Want::MrzBand(place) => zone.push(self.strip_of(place).grown(along, across)),
+                Want::Elsewhere => {}
+            }
+        }
+        self.read(search, &lines, alphabet, stretch, pass)?;
+        self.read(search, &zone, Alphabet::Mrz, 1.5 * stretch / 1.25, pass)
+    }
+
+    fn assess(&self, search: &mut Search) -> Assessment {
+        let start = Instant::now();
+        let assessment = assess(&self.page, search.today);
+        search.spent.parse += start.elapsed();
+        assessment
+    }
+
+    /// The strip found at a place (its own slope is better than the page's), or the bare place.
+    fn strip_of(&self, place: &Place) -> Strip {
+        let overlap = |p: &Place| {
+            let w = p.right.min(place.right) - p.left.max(place.left);
+            let h = p.bottom.min(place.bottom) - p.top.max(place.top);
+            if w <= 0.0 || h <= 0.0 { 0.0 } else { w * h / (place.width() * place.height()).max(1.0) }
+        };
+        let best =
+            self.layout.strips.iter().map(|s| (overlap(&self.layout.place(s)), s)).max_by(|a, b| a.0.total_cmp(&b.0));
+        match best {
+            Some((share, strip)) if share > 0.7 && strip.width < 1.5 * place.width() => *strip,
+            _ => self.layout.strip_at(place),
+        }
+    }
+}
+
+/// Whether a line may belong to an MRZ: long, and mostly of its alphabet, or with its filler.
+fn in_machine_zone(line: &Line) -> bool {
+    let text: &Sensitive<String> = &line.text;
+    let text = text.expose();
+    let marks = text.chars().filter(|c| !c.is_whitespace());
+    let (mut all, mut own, mut filler) = (0usize, 0usize, 0usize);
+    for c in marks {
+        all += 1;
+        own += usize::from(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '<');
+        filler += usize::from(matches!(c, '<' | '«' | '>' | '(' | 'c' | 'K'));
+    }
+    let long = line.place.width() > 9.0 * line.place.height();
+    (all >= 6 && filler >= 2 && own * 4 >= all * 3) || (long && all >= 18 && own * 10 >= all * 8)
+}
+
+/// The strips that may be a card's heading: the tallest ones that are wider than high.
+fn headings(layout: &Layout) -> Vec<Strip> {
+    const CANDIDATES: usize = 6;
+    let mut out: Vec<Strip> = layout.strips.iter().copied().filter(|s| s.width > 1.5 * s.height).collect();
+    out.sort_by(|a, b| b.height.total_cmp(&a.height));
+    out.truncate(CANDIDATES);
+    out
+}

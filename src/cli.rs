@@ -1,6 +1,8 @@
 //! The command line. Each command is one file; what it prints for machines goes to standard output, everything else to
 //! standard error.
 
+#![expect(clippy::print_stdout, reason = "printing is what commands are for; nothing else prints")]
+
 mod demo;
 mod keys;
 mod scan;

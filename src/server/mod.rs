@@ -1,6 +1,6 @@
 //! The transport: the list of layers and services, from the socket inwards.
 //!
-//! Every call passes the [`guard`] first. Health and reflection are open to anyone; everything else has a row in
+//! Every call passes the guard first. Health and reflection are open to anyone; everything else has a row in
 //! [`access`]. When the server is told to stop it says so to health checks, takes no new calls, and finishes those it
 //! has, within a limit.
 

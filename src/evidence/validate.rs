@@ -72,6 +72,8 @@ struct Claim {
     assurance: AssuranceLevel,
     witnesses: Vec<Witness>,
     expiry: Option<Date>,
+    /// Where it was read: place, pass, and whether it takes kanji to read it.
+    seen: (Place, u8, bool),
 }
 
 /// What one way of looking at the page came to.
@@ -103,11 +105,18 @@ pub fn assess(page: &Page, today: Date) -> Assessment {
     let korean = korean::judge(&card, &visual, today);
     let machine = machine::judge(&zone, &visual, today);
     let mut finding = match (korean, machine) {
+        (Some(korean), Some(machine)) if card.numbers.is_empty() && korean.claim.is_err() => machine,
         (Some(korean), Some(machine)) => both(korean, machine),
+        // A title without a number may have been misjudged; another document's own date wins over it.
+        (Some(korean), None) if card.numbers.is_empty() && korean.claim.is_err() => {
+            let other = printed::judge(&visual, &rows, &zone, today);
+            if other.claim.is_ok() { other } else { korean }
+        }
         (Some(korean), None) => korean,
         (None, Some(machine)) => machine,
         (None, None) => printed::judge(&visual, &rows, &zone, today),
     };
+    finding = unconfirmed(finding, &rows);
     if printed::is_specimen(&rows) {
         finding.signals.push(Signal::Specimen);
     }
@@ -117,6 +126,17 @@ pub fn assess(page: &Page, today: Date) -> Assessment {
         finding.signals.push(Signal::Expired);
     }
     conclude(finding)
+}
+
+/// A date without check digits or checksum that was read once, while another look at the same print gave something else
+/// or nothing that makes sense, is not confirmed but doubted: no date.
+fn unconfirmed(finding: Finding, rows: &[rows::Row]) -> Finding {
+    let doubted = finding.claim.as_ref().is_ok_and(|c| {
+        c.assurance == AssuranceLevel::Unwitnessed
+            && !c.witnesses.contains(&Witness::CheckDigits)
+            && rows::read_again(rows, &c.seen.0, c.seen.1, c.seen.2)
+    });
+    if doubted { Finding { claim: Err(vec![Reason::NotWitnessed]), ..finding } } else { finding }
 }
 
 /// A Korean number and an MRZ in one picture: one person, or a contradiction.
@@ -129,9 +149,6 @@ fn both(korean: Finding, machine: Finding) -> Finding {
             Finding::refused(kind, &[Reason::Inconsistent])
                 .with(&korean.signals, &korean.wants)
                 .with(&machine_signals, &[])
-        }
-        (Err(_), Ok(b)) if korean.kind.is_none() => {
-            Finding { kind: Some(b.kind), claim: Ok(b), signals: machine_signals, wants: machine_wants }
         }
         _ => korean,
     }

@@ -25,6 +25,7 @@ pub(crate) struct Row {
     down: Vec<(f32, f32)>,
     pub(crate) place: Place,
     pub(crate) pass: u8,
+    pub(crate) alphabet: Alphabet,
 }
 
 impl Row {
@@ -49,6 +50,13 @@ impl Row {
 pub(crate) fn same_print(a: &Place, b: &Place) -> bool {
     let across = a.right.min(b.right) - a.left.max(b.left);
     a.same_row(b) && across > 0.33 * a.width().min(b.width())
+}
+
+/// Whether another pass looked at a place and read something there. `kanji`: only passes that know such characters.
+pub(crate) fn read_again(rows: &[Row], place: &Place, pass: u8, kanji: bool) -> bool {
+    rows.iter()
+        .filter(|r| r.pass != pass && (!kanji || r.alphabet == Alphabet::Full))
+        .any(|r| r.boxes.iter().any(|b| b.0 < b.1 && same_print(&r.part(*b), place)))
 }
 
 /// All rows, pass by pass, from top to bottom.
@@ -93,6 +101,7 @@ fn join(members: &[&Line]) -> Option<Row> {
         down: Vec::new(),
         place: members.first()?.place,
         pass: members.first()?.pass,
+        alphabet: members.first()?.alphabet,
     };
     for line in members {
         let gap = line.place.left - row.place.right;

@@ -207,7 +207,9 @@ fn number_at(chars: &[char], at: usize, repair: bool) -> Option<Number> {
     let (separated, from) = separator(chars, at + 6);
     let (seventh, back, sample, also, to) = back_at(chars, from, repair, &yymmdd, separated)?;
     mended += also;
-    if mended > 3 || chars.get(to).is_some_and(char::is_ascii_digit) {
+    // A fourteenth digit, or what looks like one, means that characters were lost or added somewhere.
+    let one_more = back != Back::Masked && chars.get(to).is_some_and(|c| digit(*c, true).is_some());
+    if mended > 3 || one_more {
         return None;
     }
     Some(Number { yymmdd: *yymmdd, seventh, back, repaired: mended > 0, separated, sample, span: (at, to) })

@@ -88,7 +88,8 @@ fn spots(numbers: &[&Found]) -> Vec<Place> {
     out
 }
 
-/// The one number all readings agree on; or, when they differ, the one whose checksum holds if no other's does.
+/// The one number all readings agree on; or, when they differ, the one whose checksum holds, if no other's does and at
+/// least two passes gave it, more than gave any other: a misread number passes its checksum in one of ten cases.
 fn agree<'a>(numbers: &[&'a Found]) -> Option<&'a Found> {
     let first = numbers.first()?;
     let open = numbers.iter().find(|f| f.number.has_century()).unwrap_or(first);
@@ -100,7 +101,18 @@ fn agree<'a>(numbers: &[&'a Found]) -> Option<&'a Found> {
     let one = sure.next()?;
     // Two cards in one picture are two places; only readings of the same print may be outvoted.
     let same_place = numbers.iter().all(|f| same_print(&f.place, &one.place) || f.number.compatible(&one.number));
-    (sure.all(|f| f.number.same_front(&one.number)) && same_place).then_some(*one)
+    let passes = |of: &Found| passes(numbers, of);
+    let outvoted = numbers.iter().all(|f| f.number.compatible(&one.number) || passes(f) < passes(one));
+    (sure.all(|f| f.number.same_front(&one.number)) && same_place && outvoted && passes(one) > 1).then_some(*one)
+}
+
+/// How many passes gave this number at this place.
+fn passes(numbers: &[&Found], of: &Found) -> usize {
+    let same = |f: &&&Found| f.number.same_front(&of.number) && same_print(&f.place, &of.place);
+    let mut found: Vec<u8> = numbers.iter().filter(same).map(|f| f.pass).collect();
+    found.sort_unstable();
+    found.dedup();
+    found.len()
 }
 
 fn weigh(
@@ -139,14 +151,7 @@ fn weigh(
     if kind == KrAlienCard && !at_least(birth, 17, today) {
         signals.push(Signal::MinorOnAlienCard);
     }
-    let second = numbers.iter().any(|a| {
-        numbers.iter().any(|b| {
-            a.pass != b.pass
-                && a.number.same_front(&b.number)
-                && a.number.same_front(&best.number)
-                && same_print(&a.place, &b.place)
-        })
-    });
+    let second = numbers.iter().any(|f| f.number.same_front(&best.number) && passes(numbers, f) > 1);
     let ghost = card.dates.iter().any(|(d, p, _)| *d == birth && !same_print(p, &best.place));
     let matches = best.number.back == Back::Open(Checksum::Match);
     if best.number.repaired && !(second || matches || ghost) {
@@ -165,8 +170,18 @@ fn weigh(
         (false, true) => AssuranceLevel::Witnessed,
         (false, false) => AssuranceLevel::Unwitnessed,
     };
-    let wants = if assurance == AssuranceLevel::Unwitnessed { wants.to_vec() } else { Vec::new() };
-    let claim = Claim { kind, birth: BirthDate::new(birth), assurance, witnesses, expiry: None };
+    // A second reading is worth its time even with a checksum; without one a third is asked for, to be contradicted.
+    let enough = if matches { 2 } else { 3 };
+    let settled = numbers.iter().any(|f| passes(numbers, f) >= enough);
+    let wants = if settled { Vec::new() } else { wants.to_vec() };
+    let claim = Claim {
+        kind,
+        birth: BirthDate::new(birth),
+        assurance,
+        witnesses,
+        expiry: None,
+        seen: (best.place, best.pass, false),
+    };
     Finding { claim: Ok(claim), kind: Some(kind), signals, wants }
 }
 

@@ -22,12 +22,13 @@ enum Strength {
     Own,
     /// Birth and expiry digits hold.
     Both,
-    /// The composite holds too.
+    /// The composite and the document number's digit hold too. A composite that holds while the number's digit does not,
+    /// holds by chance.
     Composite,
 }
 
 fn strength(r: &Reading) -> Strength {
-    match (r.birth_holds, r.composite == Some(true), r.birth_mended, r.expiry_holds) {
+    match (r.birth_holds, r.composite == Some(true) && r.number_holds, r.birth_mended, r.expiry_holds) {
         (false, ..) => Strength::Broken,
         (true, true, _, _) => Strength::Composite,
         (true, false, true, _) => Strength::Broken,
@@ -46,9 +47,11 @@ pub(super) fn judge(zone: &Zone, visual: &Visual, today: Date) -> Option<Finding
     }
     let believed: Vec<&Reading> = zone.readings.iter().filter(|r| strength(r) == best).collect();
     let one = believed[0];
-    let elsewhere =
-        |r: &Reading| strength(r) >= Strength::Both && r.birth != one.birth && !r.place.same_row(&one.place);
-    if believed.iter().any(|r| r.birth != one.birth) || zone.readings.iter().any(elsewhere) {
+    // Weaker readings of the same print may be outvoted; the same strength, or another place, may not.
+    let passes = |of: &Reading| passes(&zone.readings, of);
+    let outvoted = |r: &Reading| r.place.same_row(&one.place) && strength(r) < best && passes(r) < passes(one);
+    let contradicts = |r: &Reading| r.birth != one.birth && strength(r) >= best.min(Strength::Both) && !outvoted(r);
+    if zone.readings.iter().any(contradicts) {
         return Some(Finding::refused(kind, &[Reason::NumberUnreadable, Reason::Inconsistent]).with(&[], &wants));
     }
     let second = zone.readings.iter().any(|a| {
@@ -57,6 +60,15 @@ pub(super) fn judge(zone: &Zone, visual: &Visual, today: Date) -> Option<Finding
             && believed.iter().any(|b| b.pass != a.pass && same_print(&a.place, &b.place))
     });
     Some(weigh(one, best, second, visual, today, &wants))
+}
+
+/// How many passes gave this date with both its digits holding.
+fn passes(readings: &[Reading], of: &Reading) -> usize {
+    let same = |r: &&Reading| r.birth == of.birth && strength(r) >= Strength::Both && r.place.same_row(&of.place);
+    let mut found: Vec<u8> = readings.iter().filter(same).map(|r| r.pass).collect();
+    found.sort_unstable();
+    found.dedup();
+    found.len()
 }
 
 /// What the printed dates say to the MRZ's.
@@ -114,14 +126,22 @@ fn weigh(r: &Reading, strength: Strength, second: bool, visual: &Visual, today: 
     note(second, Witness::SecondReading);
     note(agrees, Witness::PrintedDate);
     let wants = if assurance < AssuranceLevel::Checked { wants.to_vec() } else { Vec::new() };
-    let claim = Claim { kind: r.kind, birth: BirthDate::new(birth), assurance, witnesses, expiry };
+    let claim = Claim {
+        kind: r.kind,
+        birth: BirthDate::new(birth),
+        assurance,
+        witnesses,
+        expiry,
+        seen: (r.place, r.pass, false),
+    };
     Finding { claim: Ok(claim), kind: Some(r.kind), signals, wants }
 }
 
 fn level(r: &Reading, strength: Strength, second: bool, agrees: bool) -> AssuranceLevel {
     let visa = matches!(r.kind, DocumentKind::MrvA | DocumentKind::MrvB);
     let own = r.number_holds && r.expiry_holds;
-    let checked = strength == Strength::Composite || (visa && own && second);
+    // A number that was searched for has used up the composite; another reading must confirm the date.
+    let checked = (strength == Strength::Composite && (!r.mended || second)) || (visa && own && second);
     match (checked, agrees) {
         (true, true) => AssuranceLevel::Corroborated,
         (true, false) => AssuranceLevel::Checked,

@@ -63,14 +63,19 @@ pub(super) fn labelled(visual: &Visual, kind: Option<DocumentKind>, today: Date)
     if earlier || expiry.is_some_and(|e| e <= birth) {
         return refused(&[Reason::Inconsistent]);
     }
-    let passes = |i: &usize| visual.dates[*i].pass;
-    let second = all.iter().any(|i| passes(i) != passes(&first));
+    let mut passes: Vec<u8> = all.iter().map(|i| visual.dates[*i].pass).collect();
+    passes.sort_unstable();
+    passes.dedup();
+    let second = passes.len() > 1;
     let mut witnesses = vec![Witness::Label];
     witnesses.extend(second.then_some(Witness::SecondReading));
     witnesses.extend(others(&visual.issues).iter().any(|d| *d > birth).then_some(Witness::IssueDate));
     let assurance = if second { AssuranceLevel::Witnessed } else { AssuranceLevel::Unwitnessed };
-    let wants = if second { Vec::new() } else { wants };
-    let claim = Claim { kind, birth: BirthDate::new(birth), assurance, witnesses, expiry };
+    // No check digit stands behind a printed date: a third reading is asked for, to be contradicted.
+    let wants = if passes.len() > 2 { Vec::new() } else { wants };
+    let date = &visual.dates[first];
+    let seen = (date.place, date.pass, date.printed.eastern);
+    let claim = Claim { kind, birth: BirthDate::new(birth), assurance, witnesses, expiry, seen };
     Some(Finding { claim: Ok(claim), kind: Some(kind), signals, wants })
 }
 

@@ -38,8 +38,18 @@ fn readings_that_differ_are_refused_unless_one_alone_has_its_checksum() {
     };
     let u = refused(&differ("900101-1990007", "900107-1990007"));
     assert_eq!(u.reasons, [Reason::NumberUnreadable, Reason::Inconsistent]);
-    let e = read(&differ("900101-1990006", "900107-1990006"));
+    // One against one: the checksum alone does not decide, it asks for another reading.
+    let one_each = differ("900101-1990006", "900107-1990006");
+    refused(&one_each);
+    assert!(assess(&one_each, TODAY).wants.iter().any(|w| matches!(w, Want::Reread(_))));
+    let third = |number: &str| {
+        let mut page = differ("900101-1990006", "900107-1990006");
+        page.lines.push(line(2, 20.0, 40.0, number));
+        page
+    };
+    let e = read(&third("900101-1990006"));
     assert_eq!((e.birth.expose(), e.assurance), (date(1990, 1, 1), AssuranceLevel::Checked));
+    refused(&third("900107-1990006"));
     // Both hold, or they are two cards: no.
     refused(&differ("900101-1990006", "050228-3990004"));
     let mut lines = vec![line(0, 20.0, 40.0, "900101-1990006")];
@@ -162,6 +172,24 @@ fn letters_for_digits_need_a_witness() {
 fn a_title_without_a_number() {
     let u = refused(&titled(page(vec![]), KrResidentCard));
     assert_eq!((u.reasons.as_slice(), u.kind), ([Reason::NumberUnreadable].as_slice(), Some(KrResidentCard)));
+}
+
+#[test]
+fn a_misjudged_title_does_not_hide_a_passport() {
+    let text = ["P<XYZTANNER<<MIRA<<<<<<<<<<<<<<<<<<<<<<<<<<<", "X000000012XYZ9001011F3101012<<<<<<<<<<<<<<<2"];
+    let e = read(&titled(twice(&text), KrResidentCard));
+    assert_eq!(e.birth.expose(), date(1990, 1, 1));
+}
+
+#[test]
+fn readings_are_asked_for_until_they_suffice() {
+    let wants = |passes: u8, number: &str| {
+        let lines =
+            (0..passes).map(|p| line(p, 20.0, 40.0, number)).chain([line(0, 20.0, 80.0, "2020.1.1.")]).collect();
+        !assess(&page(lines), TODAY).wants.is_empty()
+    };
+    assert_eq!([1, 2].map(|n| wants(n, "900101-1990006")), [true, false]);
+    assert_eq!([1, 2, 3].map(|n| wants(n, "900101-1990007")), [true, true, false]);
 }
 
 #[test]

@@ -75,6 +75,15 @@ fn readings_of_one_date_that_differ_are_refused() {
 }
 
 #[test]
+fn a_second_look_that_gives_nothing_is_a_doubt() {
+    for text in ["12.O8.1964", "IZ 08 I9G4"] {
+        let mut lines = column(0, &["IDENTITY CARD", "Date of birth", "12.08.1964"]);
+        lines.push(line(1, 20.0, 120.0, text));
+        assert_eq!(refused(&page(lines)).reasons, [Reason::NotWitnessed], "{text}");
+    }
+}
+
+#[test]
 fn a_birth_date_is_the_earliest_date() {
     let u = refused(&twice(&["IDENTITY CARD", "Date of birth 01.01.2015", "12.08.1964"]));
     assert_eq!(u.reasons, [Reason::Inconsistent]);

@@ -169,3 +169,53 @@ fn row(name: &str, width: usize, scanned: &Scanned) -> String {
         notes.collect::<Vec<_>>().join(", "),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flows::scan::Timings;
+    use crate::terms::{AssuranceLevel, DocumentKind, Signal};
+
+    fn line(scanned: &Scanned) -> String {
+        serde_json::to_string(&Line::new("a b.jpg", scanned)).unwrap()
+    }
+
+    #[test]
+    fn the_json_line_is_pinned() {
+        let found = Scanned {
+            date_of_birth: Some(Sensitive::new("1990-01-01".to_owned())),
+            document_kind: Some(DocumentKind::Td3),
+            assurance: Some(AssuranceLevel::Checked),
+            reasons: vec![],
+            signals: vec![Signal::Expired],
+            expiry: Some("2020-02-03".parse().unwrap()),
+            timings: Timings { decode: Duration::from_micros(1234), ..Timings::default() },
+        };
+        assert_eq!(
+            line(&found),
+            concat!(
+                r#"{"file":"a b.jpg","outcome":"read","date_of_birth":"1990-01-01","document_kind":"td3","#,
+                r#""assurance":"checked","reasons":[],"signals":["expired"],"expiry_date":"2020-02-03","#,
+                r#""elapsed_ms":{"decode":1.23,"locate":0.0,"read":0.0,"parse":0.0,"total":0.0}}"#
+            )
+        );
+        assert_eq!(
+            line(&Scanned::nothing(Reason::EmptyFile)),
+            concat!(
+                r#"{"file":"a b.jpg","outcome":"unreadable","date_of_birth":null,"document_kind":null,"#,
+                r#""assurance":null,"reasons":["empty_file"],"signals":[],"expiry_date":null,"#,
+                r#""elapsed_ms":{"decode":0.0,"locate":0.0,"read":0.0,"parse":0.0,"total":0.0}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_missing_file_and_a_directory_have_their_line() {
+        let unread = |_: Sensitive<Vec<u8>>, _: jiff::civil::Date, _: &crate::evidence::Limits| -> _ {
+            panic!("there is nothing to read")
+        };
+        for file in ["/nonexistent/picture.jpg", "/"] {
+            assert_eq!(scan_file(Path::new(file), &unread).reasons, [Reason::EmptyFile], "{file}");
+        }
+    }
+}

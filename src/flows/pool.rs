@@ -200,3 +200,60 @@ fn serve(job: Job, load: &Load, read: &ReadImage) {
     };
     drop(reply.send(answer)); // nobody waits any more: there is nobody to tell
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::Timings;
+    use crate::evidence::validate::{Unreadable, Verdict};
+    use crate::flows::deadline::Presence;
+    use crate::terms::Reason;
+
+    fn pool(queue: usize) -> Pool {
+        let read = |_, _, _: &Limits| {
+            let why = Unreadable { reasons: vec![Reason::NoDocument], signals: vec![], kind: None };
+            Extraction { verdict: Verdict::Unreadable(why), timings: Timings::default() }
+        };
+        let settings = Settings { workers: 1, queue, read_seconds: 1 };
+        Pool::start(&settings, Arc::new(read), Arc::default()).unwrap()
+    }
+
+    fn after(seconds: u64) -> Deadline {
+        Deadline::after(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_deadline_that_would_pass_before_the_turn_comes_is_refused_at_once() {
+        let pool = pool(9);
+        pool.load.mean_micros.store(20_000_000, Ordering::Relaxed);
+        pool.load.waiting.store(3, Ordering::Relaxed);
+        assert_eq!(pool.admit(after(30)).err(), Some(Unread::Late));
+        assert!(pool.admit(after(3600)).is_ok());
+        assert_eq!(pool.admit(after(0)).err(), Some(Unread::Late));
+    }
+
+    #[test]
+    fn places_are_bounded_and_given_back() {
+        let pool = pool(1);
+        let held: Vec<Place> = (0..2).map(|_| pool.admit(after(60)).ok().unwrap()).collect();
+        assert!(matches!(pool.admit(after(60)), Err(Unread::Full { .. })));
+        drop(held);
+        assert!(pool.admit(after(60)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_has_left_and_a_deadline_that_has_passed_are_not_read_for() {
+        let pool = pool(1);
+        let today = jiff::civil::date(2026, 11, 22);
+        let presence = Presence::new();
+        let call = async |deadline, watch| {
+            let place = pool.admit(after(60)).ok().unwrap();
+            pool.read(place, Sensitive::new(vec![1]), today, 1, (deadline, watch)).await.map(drop)
+        };
+        assert_eq!(call(after(60), presence.watch()).await, Ok(()));
+        assert_eq!(call(after(0), presence.watch()).await, Err(Unread::Late));
+        let watch = presence.watch();
+        drop(presence);
+        assert_eq!(call(after(60), watch).await, Err(Unread::Abandoned));
+    }
+}

@@ -1,8 +1,9 @@
 //! Reading one picture for whoever holds it: no store, no keys, no network, nothing decided and nothing kept.
 
 use super::pool::ReadImage;
+use crate::evidence::Limits;
+pub use crate::evidence::Timings;
 use crate::evidence::validate::Verdict;
-use crate::evidence::{Limits, Timings};
 use crate::secret::Sensitive;
 use crate::terms::{AssuranceLevel, DocumentKind, Reason, Signal};
 use jiff::civil::Date;

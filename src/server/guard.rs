@@ -162,7 +162,9 @@ where
     };
     if let Ok(response) = &response {
         let label = row.map_or("other", |row| row.label);
-        gate.metrics.call_ended(label, status::code_label(code(response)), begun.elapsed());
+        let (code, took) = (status::code_label(code(response)), begun.elapsed());
+        gate.metrics.call_ended(label, code, took);
+        tracing::info!(rpc = label, code, ms = took.as_millis(), "call");
     }
     response
 }

@@ -6,6 +6,7 @@ mod access;
 mod age;
 mod api;
 mod architecture;
+mod config;
 mod hostile;
 mod policy;
 mod serving;

@@ -1,0 +1,106 @@
+//! Starting: development makes what it needs, production makes nothing and refuses what is for development.
+
+use crate::support::Script;
+use idgate::config::keys::{self, Bearer, Signature};
+use idgate::config::{self, OpenError, Settings};
+use idgate::terms::Scope;
+use idgate::tokens::files;
+use idgate::tokens::keys::Algorithm;
+use jiff::Timestamp;
+use std::path::Path;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+fn open(settings: &Settings) -> Result<idgate::flows::App, OpenError> {
+    config::open(settings, Arc::<Script>::default().reader())
+}
+
+/// Production settings with everything in one directory.
+fn production(directory: &Path) -> Settings {
+    let at = |name: &str| format!("{:?}", directory.join(name));
+    let text = format!(
+        "mode = \"production\"\ndata_dir = {}\n[tokens]\nkeys = {}\n[store]\nsecret = {}\n[callers]\ntrusted = [{{ file = {} }}]\n",
+        at("data"),
+        at("keys"),
+        at("secret"),
+        at("callers.json"),
+    );
+    Settings::parse(&text).unwrap()
+}
+
+#[test]
+fn production_starts_with_its_own_keys_and_nothing_less() {
+    let directory = TempDir::new().unwrap();
+    let settings = production(directory.path());
+    let missing = |what: &str| {
+        let error = open(&settings).map(drop).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+    };
+    missing("keys");
+    let (signing, callers) = (directory.path().join("keys"), directory.path().join("other-keys"));
+    keys::generate(&signing, Signature::EdDsa).unwrap();
+    missing("callers.json");
+    let public = keys::generate(&callers, Signature::Es256).unwrap();
+    std::fs::write(directory.path().join("callers.json"), public).unwrap();
+    missing("secret");
+    keys::secret(&directory.path().join("secret")).unwrap();
+    let app = open(&settings).unwrap();
+
+    let bearer = || Bearer {
+        relying_party: "shop".parse().unwrap(),
+        scopes: vec![Scope::AgeCheck],
+        purposes: vec![],
+        minutes: 5,
+    };
+    assert!(keys::mint(&settings, None, bearer()).is_err(), "there is no development key");
+    let token = keys::mint(&settings, Some(&callers.join("current.pem")), bearer()).unwrap();
+    assert_eq!(app.authenticate(token.as_str()).unwrap().relying_party.as_str(), "shop");
+    let before = app.jwks();
+    drop(app);
+    keys::rotate(&signing).unwrap();
+    assert_ne!(open(&settings).unwrap().jwks(), before);
+}
+
+#[test]
+fn production_refuses_development_keys() {
+    let directory = TempDir::new().unwrap();
+    let settings = production(directory.path());
+    files::create(&directory.path().join("keys"), Algorithm::EdDsa, true).unwrap();
+    let public = keys::generate(&directory.path().join("other-keys"), Signature::EdDsa).unwrap();
+    std::fs::write(directory.path().join("callers.json"), public).unwrap();
+    keys::secret(&directory.path().join("secret")).unwrap();
+    assert!(matches!(open(&settings), Err(OpenError::DevelopmentKeys("tokens.keys"))));
+    assert!(matches!(config::check(&settings), Err(OpenError::DevelopmentKeys("tokens.keys"))));
+
+    std::fs::remove_dir_all(directory.path().join("keys")).unwrap();
+    keys::generate(&directory.path().join("keys"), Signature::EdDsa).unwrap();
+    let ring = files::create(&directory.path().join("dev"), Algorithm::EdDsa, true).unwrap();
+    let public = idgate::tokens::keys::jwks(ring.verifying(Timestamp::now()));
+    std::fs::write(directory.path().join("callers.json"), public).unwrap();
+    assert!(matches!(open(&settings), Err(OpenError::DevelopmentKeys("callers.trusted"))));
+}
+
+#[test]
+fn development_needs_nothing_and_keeps_its_keys() {
+    let directory = TempDir::new().unwrap();
+    let mut settings = Settings::load(None).unwrap();
+    settings.data_dir = directory.path().join("data");
+    let app = open(&settings).unwrap();
+    let jwks = app.jwks();
+    assert!(jwks.contains("\"dev-"), "marked");
+    drop(app);
+    assert_eq!(open(&settings).unwrap().jwks(), jwks);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&settings.data_dir).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}
+
+#[test]
+fn a_configuration_reads_back_as_it_is_shown() {
+    let settings = Settings::load(None).unwrap();
+    let shown = settings.to_toml().unwrap();
+    assert_eq!(Settings::parse(&shown).unwrap().to_toml().unwrap(), shown);
+}

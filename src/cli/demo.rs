@@ -22,7 +22,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 /// A painted passport of a person who does not exist.
-const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/cards/td3_adult.jpg");
+const SAMPLE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/cards/td3_adult.jpg"));
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -96,7 +96,7 @@ async fn call_all(settings: &Settings, address: SocketAddr, arguments: &Argument
         pictures.push((file.display().to_string(), std::fs::read(file)?));
     }
     if pictures.is_empty() {
-        pictures.push(("a sample passport of a person who does not exist".to_owned(), std::fs::read(SAMPLE)?));
+        pictures.push(("a sample passport of a person who does not exist".to_owned(), SAMPLE.to_vec()));
     }
     for (n, (name, image)) in pictures.into_iter().enumerate() {
         println!("CheckAge  {name}  ({} bytes, {}, signup)", image.len(), arguments.jurisdiction);

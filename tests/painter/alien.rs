@@ -95,7 +95,7 @@ pub fn card(rng: &mut Rng, spec: &Spec, ppm: f32, era: Era, d: &mut Draft) -> Ca
     let x = if photo_left { between(rng, 27.5, 29.5) } else { between(rng, 5.0, 7.0) };
     fields(&mut card, rng, x, f, ink, &title, &number, d.male, photo_left);
     let date_text = kr_date(rng, issued);
-    let y = if photo_left { 42.0 } else { 40.6 };
+    let y = if photo_left { 42.0 } else { 41.2 };
     let caption = Type::new(f, 1.9, ink).alpha(0.85);
     let w = card.text(x, y, "발급일자", &caption) + 1.0;
     let w = w + card.text(x + w, y, "Issue Date", &Type { face: Face::Sans, ..caption }) + 1.6;

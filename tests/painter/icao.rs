@@ -184,7 +184,8 @@ fn rows(card: &mut Card, fields: &[Vec<Field>], a: Area, step: f32, caption: &Ty
             card.fit(x, y, room - 1.0, f.label, caption);
             let at = y + value.em * 0.95;
             if f.key {
-                card.key_text(x, at, &f.value, value);
+                let stretch = (value.stretch * (room - 1.5) / value.width(&f.value)).min(value.stretch);
+                card.key_text(x, at, &f.value, &Type { stretch, ..*value });
             } else {
                 card.fit(x, at, room - 1.5, &f.value, value);
             }

@@ -63,13 +63,8 @@ struct Order {
 }
 
 fn order() -> Result<Order, String> {
-    let mut order = Order {
-        count: 4,
-        seed: 1,
-        kinds: CardKind::ALL.to_vec(),
-        qualities: Quality::ALL.to_vec(),
-        misses: None,
-    };
+    let mut order =
+        Order { count: 4, seed: 1, kinds: CardKind::ALL.to_vec(), qualities: Quality::ALL.to_vec(), misses: None };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
         let value = args.next().ok_or(format!("{name} needs a value"))?;

@@ -54,9 +54,13 @@ impl Strip {
 /// An axis-aligned part of the frame, in its pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
+    /// Left edge.
     pub left: f32,
+    /// Upper edge.
     pub top: f32,
+    /// Right edge.
     pub right: f32,
+    /// Lower edge.
     pub bottom: f32,
 }
 

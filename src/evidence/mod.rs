@@ -26,10 +26,15 @@ use validate::{Unreadable, Verdict};
 /// How long each step took. `locate` and `read` add up over all attempts.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timings {
+    /// From bytes to grey pixels.
     pub decode: Duration,
+    /// Finding print and its orientation.
     pub locate: Duration,
+    /// Recognising print.
     pub read: Duration,
+    /// Parsing and validating text.
     pub parse: Duration,
+    /// Everything, from the first byte to the verdict.
     pub total: Duration,
 }
 

@@ -31,9 +31,12 @@ pub fn can_cause(reason: Reason) -> bool {
 /// The faults of a picture, by what was found in it.
 pub fn faults(frame: &Frame, strips: &[Strip]) -> Vec<Reason> {
     let mut out = Vec::new();
-    out.extend(exposure(frame));
     if strips.is_empty() {
+        out.extend(blank(frame).then_some(Reason::BadExposure));
         return out;
+    }
+    if badly_exposed(frame, strips) {
+        out.push(Reason::BadExposure);
     }
     if median(strips.iter().map(|s| s.height)) < LOWEST_PRINT {
         out.push(Reason::DocumentTooSmall);
@@ -52,12 +55,42 @@ pub fn faults(frame: &Frame, strips: &[Strip]) -> Vec<Reason> {
     out
 }
 
-fn exposure(frame: &Frame) -> Option<Reason> {
+/// Whether the print is so dark or so washed out that letters are guessed: the paper is nearly black, or the ink nearly
+/// white. A picture of which only this is known must not be trusted without the document's own check digits.
+pub fn badly_exposed(frame: &Frame, strips: &[Strip]) -> bool {
+    const DARKEST_PAPER: u8 = 70;
+    const LIGHTEST_INK: u8 = 190;
+    let mut counts = [0usize; 256];
+    for strip in strips {
+        for px in strip.cut(frame, 16, 1.0).pixels() {
+            if let Some(n) = counts.get_mut(usize::from(*px)) {
+                *n += 1;
+            }
+        }
+    }
+    match (percentile(&counts, 5), percentile(&counts, 95)) {
+        (Some(ink), Some(paper)) => paper < DARKEST_PAPER || ink > LIGHTEST_INK,
+        _ => false,
+    }
+}
+
+/// The grey value below which `percent` of the counted pixels lie. `None` without pixels.
+fn percentile(counts: &[usize; 256], percent: usize) -> Option<u8> {
+    let total: usize = counts.iter().sum();
+    let mut seen = 0usize;
+    let at = counts.iter().position(|n| {
+        seen += n;
+        seen * 100 > total * percent
+    })?;
+    u8::try_from(at).ok()
+}
+
+/// Exposure of a picture without print: nearly black or nearly white on the whole.
+fn blank(frame: &Frame) -> bool {
     const DARK: f32 = 35.0;
-    const BRIGHT: f32 = 240.0;
+    const BRIGHT: f32 = 250.0;
     let (small, _) = frame.level(0.0);
-    let mean = small.mean();
-    (mean < DARK || mean > BRIGHT).then_some(Reason::BadExposure)
+    !(DARK..=BRIGHT).contains(&small.mean())
 }
 
 /// A blown-out patch among print that is otherwise not white: some strips almost wholly white, most of them not.

@@ -162,7 +162,7 @@ impl Reader for OcrReader {
 
     fn legibility(&self, frame: &Frame, strips: &[Strip]) -> Result<f32, ReadFault> {
         // The beginning of a line tells as much as the whole.
-        const WIDEST: usize = 288;
+        const WIDEST: usize = 208;
         // Recognisers guess upside-down print with about this much confidence.
         const GUESS: f32 = 0.7;
         let mut score = 0.0;

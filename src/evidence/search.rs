@@ -3,9 +3,8 @@
 //! 1. The whole frame at normal detail, or the part of it that holds the print when that is small in the frame.
 //! 2. What the parser wants to see again (a number without a checksum, an MRZ whose digits fail), through other pixels
 //!    and another recogniser: this is what makes a second reading.
-//! 3. The page upside down, when nothing plausible was seen.
-//! 4. The frame at fine detail, and upside down again.
-//! 5. The frame mirrored: front cameras do that.
+//! 3. When nothing plausible was seen: everything with the full alphabet, then upside down where that was in doubt.
+//! 4. The frame at fine detail, where print may have been missed.
 //!
 //! Readings of one orientation share a page; nothing is ever mixed between orientations.
 
@@ -16,14 +15,14 @@ use super::read::{Detail, ReadFault, Reader};
 use super::text::{Alphabet, Line, Page, Place};
 use super::validate::{Assessment, Unreadable, Verdict, Want, assess};
 use crate::secret::Sensitive;
-use crate::terms::Reason;
+use crate::terms::{AssuranceLevel, Reason};
 use jiff::civil::Date;
 use std::time::{Duration, Instant};
 
 /// Strips read in one attempt. A card has 10 to 60; a page with more is no card, and reading it all is not worth it.
-const MOST_STRIPS: usize = 90;
+const MOST_STRIPS: usize = 64;
 /// Strips read a second time with the full alphabet.
-const MOST_AGAIN: usize = 40;
+const MOST_AGAIN: usize = 32;
 
 /// Time spent by step.
 #[derive(Default)]
@@ -70,35 +69,27 @@ impl<'a> Search<'a> {
     }
 
     fn attempts(&mut self) -> Result<Verdict, Stop> {
-        let layout = self.look(Detail::Normal)?;
-        let (first, plausible) = self.both_ways(layout)?;
-        if plausible {
-            return Ok(self.finish(first));
+        let look = self.look(Detail::Normal)?;
+        let mut best = self.attempt(&look.layout, Effort::Full)?;
+        if best.elsewhere && !look.sure {
+            best = better(best, self.attempt(&look.layout.flipped(), Effort::Plain)?);
         }
-        let layout = self.look(Detail::Fine)?;
-        let (second, plausible) = self.both_ways(layout)?;
-        if plausible {
-            return Ok(self.finish(second));
+        if best.elsewhere && look.fine_may_help {
+            let fine = self.look(Detail::Fine)?;
+            best = better(best, self.attempt(&fine.layout, Effort::Full)?);
+            if best.elsewhere && !fine.sure {
+                best = better(best, self.attempt(&fine.layout.flipped(), Effort::Plain)?);
+            }
         }
-        Ok(self.finish(better(first, second)))
-    }
-
-    /// Tries a layout as it stands and, when nothing plausible is seen, upside down. True when something was seen.
-    fn both_ways(&mut self, layout: Layout) -> Result<(Found, bool), Stop> {
-        let as_is = self.attempt(&layout)?;
-        if !as_is.elsewhere {
-            return Ok((as_is, true));
-        }
-        let turned = self.attempt(&layout.flipped())?;
-        let plausible = !turned.elsewhere;
-        Ok((if plausible { turned } else { better(as_is, turned) }, plausible))
+        Ok(self.finish(best))
     }
 
     /// Finds the print and gives it its likely orientation; looks closer while the print fills little of the frame.
-    fn look(&mut self, detail: Detail) -> Result<Layout, Stop> {
+    fn look(&mut self, detail: Detail) -> Result<Look, Stop> {
         const CLOSER_BELOW: f32 = 0.4;
         const FEW: usize = 3;
         const ZOOMS: usize = 2;
+        const FEW_LINES: usize = 6;
         self.check_time()?;
         let start = Instant::now();
         let whole = Region::whole(self.frame);
@@ -118,31 +109,36 @@ impl<'a> Search<'a> {
             }
             (region, boxes) = (closer, found);
         }
-        let layout = Layout::arrange(boxes);
-        let layout = self.turned_upright(layout)?;
+        let fine_may_help = boxes.len() < FEW_LINES || small_print(&boxes, &region);
+        let (layout, sure) = self.turned_upright(Layout::arrange(boxes))?;
         self.spent.locate += start.elapsed();
-        Ok(layout)
+        Ok(Look { layout, sure, fine_may_help })
     }
 
-    /// Of a layout and the same upside down, the one that reads better.
-    fn turned_upright(&self, layout: Layout) -> Result<Layout, Stop> {
-        const JURY: usize = 5;
+    /// Of a layout and the same upside down, the one that reads better, and whether it does so by far.
+    fn turned_upright(&self, layout: Layout) -> Result<(Layout, bool), Stop> {
+        // Confident characters by which one turn must lead the other.
+        const BY_FAR: f32 = 3.0;
+        const JURY: usize = 4;
         let mut long: Vec<Strip> = layout.strips.iter().copied().filter(|s| s.width > 2.0 * s.height).collect();
         // Short lines of a card's fields tell more than headings and machine-readable lines.
         long.sort_by(|a, b| (a.width / a.height - 6.0).abs().total_cmp(&(b.width / b.height - 6.0).abs()));
         long.truncate(JURY);
         let turned: Vec<Strip> = long.iter().map(|s| s.flipped()).collect();
         let as_is = self.reader.legibility(self.frame, &long)?;
-        Ok(if self.reader.legibility(self.frame, &turned)? > as_is { layout.flipped() } else { layout })
+        let flipped = self.reader.legibility(self.frame, &turned)?;
+        let sure = (as_is - flipped).abs() > BY_FAR;
+        Ok((if flipped > as_is { layout.flipped() } else { layout }, sure))
     }
 
     /// Reads a layout, then reads again what the parser asks for; with the full alphabet when it asked for nothing.
-    fn attempt(&mut self, layout: &Layout) -> Result<Found, Stop> {
+    fn attempt(&mut self, layout: &Layout, effort: Effort) -> Result<Found, Stop> {
         let mut sheet = Sheet::new(self, layout)?;
         let mut assessment = sheet.assess(self);
-        if seen_nothing(&assessment) {
-            let strips = sheet.layout.widest(MOST_AGAIN);
-            sheet.read(self, &strips, Alphabet::Full, 1.0, FULL_PASS)?;
+        if effort == Effort::Full && seen_nothing(&assessment) {
+            // Other pixels than the first pass saw, so that the same answer is a second reading.
+            let strips: Vec<Strip> = sheet.layout.widest(MOST_AGAIN).iter().map(|s| s.grown(0.1, 0.05)).collect();
+            sheet.read(self, &strips, Alphabet::Full, 1.15, FULL_PASS)?;
             assessment = sheet.assess(self);
         }
         for round in 0..AGAIN.len() {
@@ -158,6 +154,16 @@ impl<'a> Search<'a> {
 
     fn finish(&self, found: Found) -> Verdict {
         match found.verdict {
+            Verdict::Read(evidence)
+                if evidence.assurance < AssuranceLevel::Checked
+                    && quality::badly_exposed(self.frame, &found.strips) =>
+            {
+                Verdict::Unreadable(Unreadable {
+                    reasons: vec![Reason::BadExposure, Reason::NumberUnreadable],
+                    signals: evidence.signals,
+                    kind: Some(evidence.kind),
+                })
+            }
             Verdict::Read(evidence) => Verdict::Read(evidence),
             Verdict::Unreadable(why) => Verdict::Unreadable(self.explain(why, &found.strips)),
         }
@@ -192,6 +198,33 @@ fn seen_nothing(assessment: &Assessment) -> bool {
         && assessment.wants.iter().any(|w| matches!(w, Want::Elsewhere))
 }
 
+/// Where the print of a picture is.
+struct Look {
+    layout: Layout,
+    /// Its orientation is beyond doubt.
+    sure: bool,
+    /// Print may have been missed at this detail.
+    fine_may_help: bool,
+}
+
+/// How much an attempt may cost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// The ASCII alphabet, and what the parser asks for.
+    Plain,
+    /// The full alphabet too, when the parser saw nothing.
+    Full,
+}
+
+/// Whether the print is so small in its region that the detector misses some of it at normal detail.
+fn small_print(boxes: &[Strip], region: &Region) -> bool {
+    const LEGIBLE: f32 = 0.019;
+    let mut heights: Vec<f32> = boxes.iter().map(|b| b.height).collect();
+    heights.sort_by(f32::total_cmp);
+    let median = heights.get(heights.len() / 2).copied().unwrap_or_default();
+    median < LEGIBLE * region.width().max(region.height())
+}
+
 /// The result of one attempt.
 struct Found {
     verdict: Verdict,
@@ -204,8 +237,9 @@ struct Found {
 fn better(a: Found, b: Found) -> Found {
     let rank = |f: &Found| match &f.verdict {
         Verdict::Read(_) => (3, f.lines),
-        Verdict::Unreadable(u) if !u.reasons.contains(&Reason::NoDocument) => (2, f.lines),
-        Verdict::Unreadable(_) => (1, f.lines),
+        Verdict::Unreadable(_) if !f.elsewhere => (2, f.lines),
+        Verdict::Unreadable(u) if !u.reasons.contains(&Reason::NoDocument) => (1, f.lines),
+        Verdict::Unreadable(_) => (0, f.lines),
     };
     if rank(&b) > rank(&a) { b } else { a }
 }

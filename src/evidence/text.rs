@@ -6,9 +6,13 @@ use crate::terms::DocumentKind;
 /// Where a line lies, in pixels of the upright, deskewed page. `left < right`, `top < bottom`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
+    /// Left edge.
     pub left: f32,
+    /// Upper edge.
     pub top: f32,
+    /// Right edge.
     pub right: f32,
+    /// Lower edge.
     pub bottom: f32,
 }
 
@@ -63,6 +67,7 @@ pub struct Line {
 /// All text of one page in its upright orientation: lines of every pass, in reading order within a pass.
 #[derive(Debug, Default)]
 pub struct Page {
+    /// The lines of every pass.
     pub lines: Vec<Line>,
     /// What the title reader made of the heading, if it was sure: one of the Korean cards.
     pub title: Option<DocumentKind>,

@@ -20,13 +20,17 @@ use jiff::civil::Date;
 /// A date of birth that was accepted, and what confirms it.
 #[derive(Debug)]
 pub struct Evidence {
+    /// What the document is.
     pub kind: DocumentKind,
+    /// The date of birth.
     pub birth: BirthDate,
+    /// How well the witnesses support it.
     pub assurance: AssuranceLevel,
     /// Sorted, without repetition.
     pub witnesses: Vec<Witness>,
     /// Sorted, without repetition.
     pub signals: Vec<Signal>,
+    /// The last day of validity, if one was read.
     pub expiry: Option<Date>,
 }
 
@@ -35,6 +39,7 @@ pub struct Evidence {
 pub struct Unreadable {
     /// Never empty, sorted, unique.
     pub reasons: Vec<Reason>,
+    /// Sorted, without repetition.
     pub signals: Vec<Signal>,
     /// The document, if it was told.
     pub kind: Option<DocumentKind>,
@@ -43,14 +48,18 @@ pub struct Unreadable {
 /// What a page came to.
 #[derive(Debug)]
 pub enum Verdict {
+    /// A date of birth was accepted.
     Read(Evidence),
+    /// None was.
     Unreadable(Unreadable),
 }
 
 /// A verdict, and what further reading might improve it.
 #[derive(Debug)]
 pub struct Assessment {
+    /// What the text read so far comes to.
     pub verdict: Verdict,
+    /// What to read next; empty when nothing would help.
     pub wants: Vec<Want>,
 }
 

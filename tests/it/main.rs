@@ -7,6 +7,7 @@ mod age;
 mod api;
 mod architecture;
 mod config;
+mod golden;
 mod hostile;
 mod policy;
 mod serving;
@@ -14,3 +15,6 @@ mod store;
 mod support;
 mod tokens;
 mod verify;
+
+#[path = "../painter/mod.rs"]
+mod painter;

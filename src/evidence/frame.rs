@@ -11,7 +11,9 @@ pub use plane::{Plane, Window};
 use crate::secret::Sensitive;
 use crate::terms::Reason;
 use image::metadata::Orientation;
-use image::{DynamicImage, GenericImageView, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
+use image::{
+    DynamicImage, GenericImageView, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Rgba, imageops,
+};
 use std::io::Cursor;
 use std::time::Instant;
 use zeroize::Zeroize;
@@ -100,7 +102,7 @@ pub fn decode(bytes: Sensitive<Vec<u8>>, limits: &Limits) -> Result<Frame, Reaso
         return Err(Reason::TooManyBytes);
     }
     let format = sniff::format(data)?;
-    let mut pixels = decode_pixels(data, format, limits)?;
+    let (pixels, orientation) = decode_pixels(data, format, limits)?;
     drop(bytes);
     if limits.expired() {
         wipe(pixels);
@@ -111,13 +113,16 @@ pub fn decode(bytes: Sensitive<Vec<u8>>, limits: &Limits) -> Result<Frame, Reaso
         wipe(pixels);
         return Err(Reason::TooSmall);
     }
-    flatten_alpha(&mut pixels);
-    let grey = to_grey(pixels);
+    let grey = upright(to_grey(pixels), orientation);
     let (width, height) = (grey.width() as usize, grey.height() as usize);
     Frame::new(Plane::new(width, height, grey.into_raw())).ok_or(Reason::CorruptFile)
 }
 
-fn decode_pixels(data: &[u8], format: ImageFormat, limits: &Limits) -> Result<DynamicImage, Reason> {
+fn decode_pixels(
+    data: &[u8],
+    format: ImageFormat,
+    limits: &Limits,
+) -> Result<(DynamicImage, Orientation), Reason> {
     let mut reader = ImageReader::with_format(Cursor::new(data), format);
     let mut bounds = image::Limits::default();
     // Eight bytes a pixel covers 16-bit RGBA; the decoders' own scratch is bounded by the same figure.
@@ -137,11 +142,8 @@ fn decode_pixels(data: &[u8], format: ImageFormat, limits: &Limits) -> Result<Dy
     }
     // A hostile or broken EXIF block costs the orientation, not the picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut pixels = DynamicImage::from_decoder(decoder).map_err(|e| corrupt(&e, data))?;
-    if orientation != Orientation::NoTransforms {
-        pixels.apply_orientation(orientation);
-    }
-    Ok(pixels)
+    let pixels = DynamicImage::from_decoder(decoder).map_err(|e| corrupt(&e, data))?;
+    Ok((pixels, orientation))
 }
 
 /// Maps a decoder's error to a reason. Its text is dropped: it may quote the file.
@@ -160,27 +162,48 @@ fn corrupt(error: &ImageError, data: &[u8]) -> Reason {
     }
 }
 
-/// Lays a picture with transparency on white paper: what is see-through must not read as black.
-fn flatten_alpha(pixels: &mut DynamicImage) {
-    if !pixels.color().has_alpha() {
-        return;
-    }
-    let mut rgba = std::mem::replace(pixels, DynamicImage::new_luma8(0, 0)).into_rgba8();
-    for px in rgba.pixels_mut() {
-        let [r, g, b, a] = px.0;
-        let over =
-            |c: u8| u8::try_from((u32::from(c) * u32::from(a) + 255 * (255 - u32::from(a))) / 255).unwrap_or(255);
-        px.0 = [over(r), over(g), over(b), 255];
-    }
-    *pixels = DynamicImage::ImageRgba8(rgba);
-}
-
+/// One grey plane; the colours are overwritten. What is see-through lies on white paper, lest it read as black.
 fn to_grey(pixels: DynamicImage) -> GrayImage {
     if let DynamicImage::ImageLuma8(grey) = pixels {
         return grey;
     }
-    let grey = pixels.to_luma8();
+    let mut grey = pixels.to_luma8();
+    if pixels.color().has_alpha() {
+        let rgba = pixels.to_rgba8();
+        for (px, Rgba([.., a])) in grey.pixels_mut().zip(rgba.pixels()) {
+            let ([level], a) = (px.0, u32::from(*a));
+            let on_white = (u32::from(level) * a + 255 * (255 - a)) / 255;
+            px.0 = [u8::try_from(on_white).unwrap_or(u8::MAX)];
+        }
+        wipe(DynamicImage::ImageRgba8(rgba));
+    }
     wipe(pixels);
+    grey
+}
+
+/// Turns the plane as its EXIF says; the plane as it came is overwritten.
+fn upright(mut grey: GrayImage, orientation: Orientation) -> GrayImage {
+    let turn = |grey: GrayImage, turned: GrayImage| {
+        wipe(DynamicImage::ImageLuma8(grey));
+        turned
+    };
+    match orientation {
+        Orientation::NoTransforms => {}
+        Orientation::Rotate180 => imageops::rotate180_in_place(&mut grey),
+        Orientation::FlipHorizontal => imageops::flip_horizontal_in_place(&mut grey),
+        Orientation::FlipVertical => imageops::flip_vertical_in_place(&mut grey),
+        Orientation::Rotate90 | Orientation::Rotate90FlipH => {
+            let turned = imageops::rotate90(&grey);
+            grey = turn(grey, turned);
+        }
+        Orientation::Rotate270 | Orientation::Rotate270FlipH => {
+            let turned = imageops::rotate270(&grey);
+            grey = turn(grey, turned);
+        }
+    }
+    if matches!(orientation, Orientation::Rotate90FlipH | Orientation::Rotate270FlipH) {
+        imageops::flip_horizontal_in_place(&mut grey);
+    }
     grey
 }
 

@@ -1,10 +1,11 @@
 //! Attempt limits: counted before anything is read, whatever comes of it (domain 7.1).
 //!
-//! A subject is counted under a keyed name, never its reference; the count expires with its window. It is forgotten at
-//! once when nothing about the person may be kept.
+//! A subject is counted under a keyed name, never its reference; the count expires with its window. It is made before
+//! anything is known of the person and kept alike whatever comes out, also for a person below the block age: it says
+//! nothing about them, and a count that a block reset would let anybody try without end.
 
-use super::{App, Error, unexpected};
-use crate::store::{Batch, Key, Limit, Space};
+use super::{App, Error};
+use crate::store::{Key, Limit, Space};
 use crate::terms::{RelyingParty, SubjectRef};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
@@ -51,18 +52,6 @@ impl App {
         let retry_after = attempts.retry_after.unwrap_or(window);
         let retry_after = Duration::try_from(retry_after).unwrap_or(Duration::from_secs(1));
         Err(Error::TooManyAttempts { whose, retry_after: retry_after.max(Duration::from_secs(1)) })
-    }
-
-    /// Forgets that the subject ever tried.
-    pub(super) async fn forget_attempts(
-        &self,
-        relying_party: &RelyingParty,
-        subject: &SubjectRef,
-        now: Timestamp,
-    ) -> Result<(), Error> {
-        let key = self.subject_key(relying_party, subject);
-        let batch = Batch::new(key.partition()).delete(key);
-        self.store.commit(batch, now).await.map(drop).map_err(unexpected)
     }
 
     fn subject_key(&self, relying_party: &RelyingParty, subject: &SubjectRef) -> Key {

@@ -140,7 +140,7 @@ impl App {
         };
         self.metrics.decided(OutcomeKind::of(decided.decision.outcome()).as_str());
         if decided.decision.keeps_nothing() {
-            self.keep_nothing(&slip, &in_hand, decided, &call.relying_party, &subject).await
+            self.keep_nothing(&slip, &in_hand, decided, &call.relying_party).await
         } else {
             self.keep_and_answer(&slip, &in_hand, decided, &call.relying_party, &subject).await
         }
@@ -209,14 +209,13 @@ impl App {
         }
     }
 
-    /// Records one event without personal data, and what a retry is told; forgets that the subject ever tried.
+    /// Records one event without personal data, and what a retry is told.
     async fn keep_nothing(
         &self,
         slip: &Slip,
         in_hand: &InHand,
         found: Found,
         relying_party: &RelyingParty,
-        subject: &SubjectRef,
     ) -> Result<Answer, Error> {
         let event = entry(&found, in_hand.decision, relying_party);
         let Found { decision, at, .. } = found;
@@ -237,10 +236,7 @@ impl App {
             .put(slip.key, answered, Some(self.forgotten_at(at)))
             .record(event);
         match self.store.commit(batch, at).await {
-            Ok(_) => {
-                self.forget_attempts(relying_party, subject, at).await?;
-                Ok(kept_nothing(in_hand.decision, kept))
-            }
+            Ok(_) => Ok(kept_nothing(in_hand.decision, kept)),
             Err(error) => self.outrun(error),
         }
     }

@@ -26,7 +26,9 @@ Needs Python 3.9+, numpy, Pillow, OpenCV, PyTorch (1.13 or later), and the fonts
     kr_title.py export --checkpoint title.pt --onnx kr-title.onnx
     kr_title.py compare --checkpoint title.pt --onnx kr-title.onnx
 
-Same seeds give the same strips; the weights can differ in the last digits between processors.
+Same seeds give the same strips, but not the same bytes of the model: its strips were drawn before two refinements of
+this file (`still_differs` knew the long titles only; titles upside down were drawn half as often), and arithmetic
+differs between processors.
 """
 
 import argparse

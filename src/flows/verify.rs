@@ -122,8 +122,12 @@ impl App {
             Shown::Image(_) => Some(self.pool.admit(call.deadline)?),
             Shown::Declared(_) => None,
         };
-        self.count_attempt(&call.relying_party, &ask.subject, now).await?;
+        // Reserved first: of duplicates that come at once, only the one that is worked on is an attempt.
         let in_hand = self.reserve(&slip, free, now).await?;
+        if let Err(refused) = self.count_attempt(&call.relying_party, &ask.subject, now).await {
+            self.release(&slip, &in_hand).await;
+            return Err(refused);
+        }
 
         let Ask { subject, shown, .. } = ask;
         let decided = match (shown, place) {

@@ -265,6 +265,27 @@ async fn a_subject_has_so_many_attempts_and_a_block_gives_none_back() {
 }
 
 #[tokio::test]
+async fn of_duplicates_that_come_at_once_one_is_an_attempt() {
+    let world = World::with(
+        |settings| settings.checks.subject_attempts = 2,
+        |app| app.store = Arc::new(Wilful::meeting(Arc::clone(&app.store), 3)),
+    )
+    .await;
+    let same = || world.check(ask("s", "a", "read 1990-05-05"));
+    let answers = tokio::join!(same(), same(), same());
+    let answers = [answers.0, answers.1, answers.2];
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "none had seen another");
+    for refused in answers.into_iter().filter_map(Result::err) {
+        assert_retry_later(&refused, Code::Aborted, "IN_PROGRESS");
+    }
+    world.check(ask("s", "b", "blurred")).await.expect("the second attempt");
+    let refused = world.check(ask("s", "c", "blurred")).await.unwrap_err();
+    assert_retry_later(&refused, Code::ResourceExhausted, "SUBJECT_ATTEMPTS");
+    let again = world.check(ask("s", "c", "blurred")).await.unwrap_err();
+    assert_retry_later(&again, Code::ResourceExhausted, "SUBJECT_ATTEMPTS");
+}
+
+#[tokio::test]
 async fn a_relying_party_has_so_many_attempts() {
     let world = World::with(|settings| settings.checks.relying_party_attempts = 1, |_| {}).await;
     world.check(ask("s", "a", "blurred")).await.unwrap();

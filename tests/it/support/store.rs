@@ -5,17 +5,30 @@ use idgate::audit::{Head, Link};
 use idgate::store::{Attempts, Batch, CommitError, Key, Limit, Partition, Receipt, Store, StoreError, Stored};
 use jiff::Timestamp;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::sync::Barrier;
 
 pub struct Wilful {
     inner: Arc<dyn Store>,
     good_commits: AtomicUsize,
+    unwell: AtomicBool,
+    meeting: Option<(AtomicUsize, Barrier)>,
 }
 
 impl Wilful {
     /// Takes `good_commits` commits and fails every one after, until told otherwise.
     pub fn new(inner: Arc<dyn Store>, good_commits: usize) -> Self {
-        Self { inner, good_commits: AtomicUsize::new(good_commits) }
+        Self { inner, good_commits: AtomicUsize::new(good_commits), unwell: AtomicBool::new(false), meeting: None }
+    }
+
+    /// Answers the first `count` reads only when all of them have been made.
+    pub fn meeting(inner: Arc<dyn Store>, count: usize) -> Self {
+        Self { meeting: Some((AtomicUsize::new(count), Barrier::new(count))), ..Self::new(inner, usize::MAX) }
+    }
+
+    /// Whether its health is bad from now on.
+    pub fn feel(&self, unwell: bool) {
+        self.unwell.store(unwell, Ordering::SeqCst);
     }
 
     /// From now on nothing fails.
@@ -27,7 +40,13 @@ impl Wilful {
 #[async_trait]
 impl Store for Wilful {
     async fn get(&self, key: &Key, now: Timestamp) -> Result<Option<Stored>, StoreError> {
-        self.inner.get(key, now).await
+        let found = self.inner.get(key, now).await;
+        if let Some((left, barrier)) = &self.meeting
+            && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+        {
+            barrier.wait().await;
+        }
+        found
     }
 
     async fn commit(&self, batch: Batch, now: Timestamp) -> Result<Receipt, CommitError> {
@@ -59,6 +78,6 @@ impl Store for Wilful {
     }
 
     async fn health(&self) -> Result<(), StoreError> {
-        self.inner.health().await
+        if self.unwell.load(Ordering::SeqCst) { Err(StoreError::Unavailable) } else { self.inner.health().await }
     }
 }

@@ -177,6 +177,12 @@ impl Settings {
                 self.server.bytes_in_flight < self.server.image_bytes.saturating_mul(2),
                 "server.bytes_in_flight must be at least twice server.image_bytes",
             ),
+            (!(1..=100).contains(&self.server.caller_percent), "server.caller_percent must be 1 to 100"),
+            (
+                !self.server.fits_one_picture(),
+                "server.caller_percent of server.bytes_in_flight must hold a picture of server.image_bytes",
+            ),
+            (self.server.stream_seconds == 0, "server.stream_seconds must not be 0"),
             (self.production() && self.checks.accept_specimens, "checks.accept_specimens is for development only"),
             (self.production() && self.callers.trusted.is_empty(), "callers.trusted: production needs callers' keys"),
             (
@@ -230,6 +236,10 @@ mod tests {
             "[checks]\ntoken_minutes = 1441",
             "[checks]\nlease_seconds = 60",
             "[server]\nbytes_in_flight = 1",
+            "[server]\ncaller_percent = 0",
+            "[server]\ncaller_percent = 101",
+            "[server]\ncaller_percent = 10",
+            "[server]\nstream_seconds = 0",
             "[[callers.trusted]]\nfile = \"a\"\nparty = \"b\"",
             "server = 1",
             "[",

@@ -25,7 +25,8 @@ pub struct Row {
     pub label: &'static str,
     /// What a caller must show.
     pub needs: Needs,
-    /// Whether it answers once, within the longest time for a call. The others run until somebody ends them.
+    /// Whether it answers once, within the longest time for a call. The others run until somebody ends them, or until
+    /// the longest time for a stream.
     pub bounded: bool,
 }
 

@@ -2,11 +2,14 @@
 //!
 //! A call that is denied never reaches a service, and its body is never read. The caller's own deadline, or the longest
 //! time for a call if that is shorter, holds for everything that follows; when it passes, or the caller leaves, the call
-//! is dropped, and with it every claim on a place in the queue.
+//! is dropped, and with it every claim on a place in the queue. A message that cannot be decoded never reaches a service
+//! either; that refusal, which the machinery below makes, is given a reason here like every other.
 
+use super::Settings;
 use super::access::{self, Needs, Row};
-use super::budget::{Budget, Counted, Held};
+use super::budget::{ANONYMOUS_BYTES, Budget, Counted, Held, Meter};
 use super::status::{self, Denied};
+use super::streams::{self, Ending, Side};
 use crate::flows::{App, Caller, Deadline};
 use crate::telemetry::Metrics;
 use http::{HeaderMap, Request, Response, header};
@@ -16,9 +19,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
+
+/// The header that names the encodings that are accepted instead of one that is not.
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
 /// What the guard knows; one for the server.
 pub struct Gate {
@@ -26,19 +33,35 @@ pub struct Gate {
     metrics: Arc<Metrics>,
     budget: Arc<Budget>,
     longest: Duration,
+    longest_stream: Duration,
     draining: AtomicBool,
+    closing: watch::Sender<bool>,
 }
 
 impl Gate {
-    /// A gate before `app`: a call takes at most `longest`, all together hold at most `bytes`.
-    pub fn new(app: Arc<App>, metrics: Arc<Metrics>, longest: Duration, bytes: usize) -> Self {
-        let budget = Arc::new(Budget::new(bytes, Arc::clone(&metrics)));
-        Self { app, metrics, budget, longest, draining: AtomicBool::new(false) }
+    /// A gate before `app`, as wide as the settings say.
+    pub fn new(app: Arc<App>, settings: &Settings) -> Self {
+        let metrics = Arc::clone(&app.metrics);
+        let budget = Budget::new(settings.bytes_in_flight, settings.caller_bytes(), Arc::clone(&metrics));
+        Self {
+            app,
+            metrics,
+            budget: Arc::new(budget),
+            longest: Duration::from_secs(settings.call_seconds.into()),
+            longest_stream: Duration::from_secs(settings.stream_seconds.into()),
+            draining: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
+        }
     }
 
     /// From now on refuses new calls that need a token.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the streams that nobody has to end.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
     }
 
     /// Whether new calls are refused.
@@ -64,12 +87,20 @@ impl Gate {
         if self.draining() { Err(status::draining()) } else { Ok(Some(caller)) }
     }
 
+    /// When a stream that nobody has to end is ended.
+    fn end(&self) -> streams::End {
+        streams::end(self.longest_stream, self.closing.subscribe())
+    }
+
+    fn ending(&self, response: Response<Body>) -> Response<Body> {
+        response.map(|body| Ending::body(body, self.end(), Side::Response))
+    }
+
     /// Until when the caller waits. A little of its time is left for the answer to travel.
-    fn deadline(&self, row: &Row, headers: &HeaderMap) -> Option<Deadline> {
+    fn deadline(&self, headers: &HeaderMap) -> Deadline {
         let asked = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(timeout);
         let asked = asked.map(|wait| wait.saturating_sub((wait / 20).min(Duration::from_millis(20))));
-        let longest = row.bounded.then_some(self.longest);
-        asked.into_iter().chain(longest).min().map(Deadline::after)
+        Deadline::after(asked.map_or(self.longest, |asked| asked.min(self.longest)))
     }
 }
 
@@ -149,17 +180,16 @@ where
     let response = match gate.admit(row, request.headers()) {
         Err(status) => Ok(status.into_http()),
         Ok(caller) => {
-            let deadline = row.and_then(|row| gate.deadline(row, request.headers()));
-            let request = equip(&gate, request, caller, deadline);
-            let answer = inner.call(request);
-            match deadline {
-                None => answer.await,
-                Some(until) => tokio::time::timeout_at(until.instant().into(), answer)
-                    .await
-                    .unwrap_or_else(|_| Ok(status::denied(Denied::Late).into_http())),
-            }
+            let deadline = gate.deadline(request.headers());
+            let endless = row.is_some_and(|row| !row.bounded);
+            let answer = inner.call(equip(&gate, request, caller, deadline, endless));
+            tokio::time::timeout_at(deadline.instant().into(), answer)
+                .await
+                .unwrap_or_else(|_| Ok(status::denied(Denied::Late).into_http()))
+                .map(|response| if endless { gate.ending(response) } else { response })
         }
     };
+    let response = response.map(explained);
     if let Ok(response) = &response {
         let label = row.map_or("other", |row| row.label);
         let (code, took) = (status::code_label(code(response)), begun.elapsed());
@@ -169,16 +199,41 @@ where
     response
 }
 
-/// Gives the request what its service needs: the caller, the deadline, and a body that is counted.
-fn equip(gate: &Gate, request: Request<Body>, caller: Option<Caller>, deadline: Option<Deadline>) -> Request<Body> {
-    let held = Held::nothing(&gate.budget);
+/// Gives the request what its service needs: the caller, the deadline, and a body that is counted and that ends.
+fn equip(
+    gate: &Gate,
+    request: Request<Body>,
+    caller: Option<Caller>,
+    deadline: Deadline,
+    endless: bool,
+) -> Request<Body> {
     let (mut parts, body) = request.into_parts();
-    if let Some(caller) = caller {
-        parts.extensions.insert(caller);
+    let meter = match caller {
+        None => Meter::Alone(ANONYMOUS_BYTES),
+        Some(caller) => {
+            let held = Held::nothing(&gate.budget, caller.relying_party.clone());
+            parts.extensions.insert(caller);
+            parts.extensions.insert(held.clone());
+            Meter::Shared(held)
+        }
+    };
+    parts.extensions.insert(deadline);
+    let body = Counted::body(body, meter);
+    Request::from_parts(parts, if endless { Ending::body(body, gate.end(), Side::Request) } else { body })
+}
+
+/// A refusal that the machinery between the socket and the services made gets a reason; every other has one.
+fn explained(response: Response<Body>) -> Response<Body> {
+    if response.headers().contains_key(Status::GRPC_STATUS_DETAILS) {
+        return response;
     }
-    parts.extensions.insert(deadline.unwrap_or_else(|| Deadline::after(gate.longest)));
-    parts.extensions.insert(held.clone());
-    Request::from_parts(parts, Counted::body(body, held))
+    let Some(status) = status::undecoded(code(&response)) else { return response };
+    let accepted = response.headers().get(ACCEPT_ENCODING).cloned();
+    let mut explained: Response<Body> = status.into_http();
+    if let Some(accepted) = accepted {
+        explained.headers_mut().insert(ACCEPT_ENCODING, accepted);
+    }
+    explained
 }
 
 /// The status code that an answer's head already tells; a stream's end is not seen here.

@@ -17,6 +17,7 @@ pub mod proto;
 mod service;
 pub mod status;
 mod steps;
+mod streams;
 
 use crate::flows::App;
 use age_gate::AgeGate;
@@ -33,8 +34,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 
 /// Where and how much is served.
@@ -51,8 +54,12 @@ pub struct Settings {
     pub image_bytes: usize,
     /// The most bytes that all calls together may hold.
     pub bytes_in_flight: usize,
+    /// How much of that one relying party may hold, in percent.
+    pub caller_percent: u8,
     /// The longest time for one call, in seconds.
     pub call_seconds: u32,
+    /// The longest life of a stream that nobody has to end (health watches, reflection), in seconds.
+    pub stream_seconds: u32,
     /// How long calls may take to finish after the server was told to stop, in seconds.
     pub drain_seconds: u32,
     /// How often an idle connection is checked, in seconds.
@@ -60,6 +67,23 @@ pub struct Settings {
     /// The most calls at once on one connection.
     pub streams_per_connection: u32,
 }
+
+impl Settings {
+    /// The most bytes that the calls of one relying party may hold.
+    pub fn caller_bytes(&self) -> usize {
+        self.bytes_in_flight / 100 * usize::from(self.caller_percent.min(100))
+    }
+
+    /// Whether one relying party can send its largest picture, with what stands around it.
+    pub fn fits_one_picture(&self) -> bool {
+        self.caller_bytes() >= self.image_bytes.saturating_add(self.image_bytes / 64)
+    }
+}
+
+/// The most bytes of a message of a service that is open to anyone.
+const SMALL_MESSAGE: usize = 4 * 1024;
+/// How often health checks are told how the store is.
+const HEALTH_EVERY: Duration = Duration::from_secs(1);
 
 /// The server could not start or ended with an error.
 #[derive(Debug, thiserror::Error)]
@@ -111,8 +135,7 @@ impl Bound {
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let Self { settings, app, listener, admin } = self;
         let metrics = Arc::clone(&app.metrics);
-        let longest = Duration::from_secs(settings.call_seconds.into());
-        let gate = Arc::new(Gate::new(Arc::clone(&app), Arc::clone(&metrics), longest, settings.bytes_in_flight));
+        let gate = Arc::new(Gate::new(Arc::clone(&app), &settings));
         let (health, routes) = routes(&app, &settings).await?;
         let pages = admin::Pages { app: Arc::clone(&app), metrics, gate: Arc::clone(&gate) };
         let (stopping, stopped) = watch::channel(false);
@@ -131,10 +154,13 @@ impl Bound {
         tokio::select! {
             ended = &mut serving => return ended,
             () = stop => {}
+            () = tell_health(&app, &health) => {}
         }
         tracing::info!("told to stop: finishing what is running");
         gate.drain();
-        not_serving(&health).await;
+        set_health(&health, false).await;
+        health.set_not_serving::<KeyServiceServer<Keys>>().await;
+        gate.close();
         stopping.send_replace(true);
         let limit = Duration::from_secs(settings.drain_seconds.into());
         tokio::time::timeout(limit, serving).await.unwrap_or(Err(ServeError::CutOff))
@@ -162,19 +188,20 @@ fn builder(settings: &Settings) -> Server {
 /// Every service, with its message limits.
 async fn routes(app: &Arc<App>, settings: &Settings) -> Result<(HealthReporter, Routes), ServeError> {
     let (health, health_service) = health_reporter();
-    health.set_serving::<AgeGateServiceServer<AgeGate>>().await;
-    health.set_serving::<DocumentServiceServer<Documents>>().await;
+    set_health(&health, true).await;
     health.set_serving::<KeyServiceServer<Keys>>().await;
     let age_gate = AgeGateServiceServer::new(AgeGate::new(Arc::clone(app)));
     let documents = DocumentServiceServer::new(Documents::new(Arc::clone(app)));
+    let v1 = reflection().build_v1().map_err(|_| ServeError::Reflection)?;
+    let v1alpha = reflection().build_v1alpha().map_err(|_| ServeError::Reflection)?;
     let mut routes = Routes::builder();
     routes
         .add_service(age_gate.max_decoding_message_size(settings.message_bytes))
         .add_service(documents.max_decoding_message_size(settings.message_bytes))
-        .add_service(KeyServiceServer::new(Keys::new(Arc::clone(app))).max_decoding_message_size(1024))
-        .add_service(health_service)
-        .add_service(reflection().build_v1().map_err(|_| ServeError::Reflection)?)
-        .add_service(reflection().build_v1alpha().map_err(|_| ServeError::Reflection)?);
+        .add_service(KeyServiceServer::new(Keys::new(Arc::clone(app))).max_decoding_message_size(SMALL_MESSAGE))
+        .add_service(health_service.max_decoding_message_size(SMALL_MESSAGE))
+        .add_service(v1.max_decoding_message_size(SMALL_MESSAGE))
+        .add_service(v1alpha.max_decoding_message_size(SMALL_MESSAGE));
     Ok((health, routes.routes()))
 }
 
@@ -184,9 +211,24 @@ fn reflection<'a>() -> tonic_reflection::server::Builder<'a> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-async fn not_serving(health: &HealthReporter) {
-    health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-    health.set_not_serving::<AgeGateServiceServer<AgeGate>>().await;
-    health.set_not_serving::<DocumentServiceServer<Documents>>().await;
-    health.set_not_serving::<KeyServiceServer<Keys>>().await;
+/// Tells health checks how the store is, without end (keys are served without it). Asking the store is also what makes a broken one try again.
+async fn tell_health(app: &App, health: &HealthReporter) {
+    let (mut every, mut told) = (tokio::time::interval(HEALTH_EVERY), true);
+    loop {
+        every.tick().await;
+        let ready = app.ready().await.is_ok();
+        if ready != told {
+            told = ready;
+            tracing::warn!(ready, "the store's health has changed");
+            set_health(health, ready).await;
+        }
+    }
+}
+
+async fn set_health(health: &HealthReporter, serving: bool) {
+    let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+    let (age_gate, documents) = (AgeGateServiceServer::<AgeGate>::NAME, DocumentServiceServer::<Documents>::NAME);
+    for service in ["", age_gate, documents] {
+        health.set_service_status(service, status).await;
+    }
 }

@@ -3,6 +3,7 @@
 //! Every status carries `google.rpc.ErrorInfo` with a closed reason under the domain `idgate`, and, where it helps,
 //! `RetryInfo` or `BadRequest`. Texts say what to do and never repeat what was sent. A negative answer is not a status.
 
+use super::budget::Over;
 use super::convert::BadField;
 use crate::flows::{Error, Rejected, StoreError, Unread, Whose};
 use crate::terms::{Purpose, Scope};
@@ -72,9 +73,55 @@ fn deadline() -> Status {
 }
 
 /// The calls of this moment hold too many bytes together.
-pub fn over_budget() -> Status {
-    let text = "too many bytes are being received at this moment; try again";
-    status(Code::ResourceExhausted, "BYTES_IN_FLIGHT", text, Some(Duration::from_secs(1)))
+pub fn over_budget(over: Over) -> Status {
+    let (reason, text) = match over {
+        Over::Everyone => ("BYTES_IN_FLIGHT", "too many bytes are being received at this moment; try again"),
+        Over::Caller => ("CALLER_BYTES_IN_FLIGHT", "this caller is sending too many bytes at this moment; try again"),
+    };
+    status(Code::ResourceExhausted, reason, text, Some(Duration::from_secs(1)))
+}
+
+/// A message is larger than this method accepts.
+pub fn too_large() -> Status {
+    let text = "the message is larger than accepted; send a large picture through CheckAgeStream, in chunks";
+    status(Code::InvalidArgument, "MESSAGE_TOO_LARGE", text, None)
+}
+
+/// A stream that nobody has to end has been open for long enough.
+pub fn stream_over() -> Status {
+    let text = "the stream was open for as long as any may be; open it again";
+    status(Code::Unavailable, "STREAM_OVER", text, Some(Duration::from_secs(1)))
+}
+
+/// What a refusal without a reason means: made before a service was reached, by what decodes messages, or by the health
+/// service. What that says of the message is not passed on.
+pub fn undecoded(code: Code) -> Option<Status> {
+    match code {
+        Code::Internal => {
+            let text = "the message is not of the form that the proto files describe (text must be UTF-8)";
+            Some(status(Code::InvalidArgument, "MALFORMED_MESSAGE", text, None))
+        }
+        Code::OutOfRange => Some(too_large()),
+        // The code that the protocol prescribes for this.
+        Code::Unimplemented => {
+            let text = "compressed messages are not accepted; pictures are compressed already";
+            Some(status(Code::Unimplemented, "COMPRESSION_NOT_SUPPORTED", text, None))
+        }
+        Code::NotFound => Some(status(Code::NotFound, "UNKNOWN_SERVICE", "no such service", None)),
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::InvalidArgument
+        | Code::DeadlineExceeded
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::Unavailable
+        | Code::DataLoss
+        | Code::Unauthenticated => None,
+    }
 }
 
 /// The server is going down and takes no more work.

@@ -99,6 +99,52 @@ async fn a_wrong_field_is_named_and_never_repeated() {
     assert_eq!(world.script.begun(), 0);
 }
 
+/// A request whose first field is of another type than the proto file says.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Odd {
+    #[prost(bytes = "vec", optional, tag = "1")]
+    as_bytes: Option<Vec<u8>>,
+    #[prost(uint64, optional, tag = "2")]
+    as_number: Option<u64>,
+}
+
+async fn send_odd(world: &World, path: &'static str, odd: Odd, encoding: Option<&'static str>) -> Status {
+    let mut grpc = tonic::client::Grpc::new(world.channel.clone());
+    grpc.ready().await.unwrap();
+    let mut request = world.authorized(SHOP, odd);
+    if let Some(encoding) = encoding {
+        request.metadata_mut().insert("grpc-encoding", encoding.parse().unwrap());
+    }
+    let path = tonic::codegen::http::uri::PathAndQuery::from_static(path);
+    grpc.unary(request, path, tonic_prost::ProstCodec::<Odd, ()>::default()).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_decoded_is_the_callers_fault_and_says_why() {
+    let world = World::start().await;
+    let path = "/idgate.v1.AgeGateService/CheckAge";
+    let text = |bytes: &[u8]| Odd { as_bytes: Some(bytes.to_vec()), as_number: None };
+    let number = Odd { as_bytes: None, as_number: Some(7) };
+    let large = text(&vec![b'x'; world.settings.server.message_bytes + 1]);
+    let cases = [
+        (text(b"\xff\xfe"), None, Code::InvalidArgument, "MALFORMED_MESSAGE"),
+        (number, None, Code::InvalidArgument, "MALFORMED_MESSAGE"),
+        (large, None, Code::InvalidArgument, "MESSAGE_TOO_LARGE"),
+        (text(b"subject"), Some("gzip"), Code::Unimplemented, "COMPRESSION_NOT_SUPPORTED"),
+    ];
+    for (odd, encoding, code, why) in cases {
+        let refused = send_odd(&world, path, odd, encoding).await;
+        assert_eq!((refused.code(), reason(&refused).as_str()), (code, why), "{}", refused.message());
+    }
+    let refused = send_odd(&world, "/grpc.health.v1.Health/Check", text(&[b'x'; 70_000]), None).await;
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "MESSAGE_TOO_LARGE"));
+    let refused = send_odd(&world, "/grpc.health.v1.Health/Check", text(b"nobody"), None).await;
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "UNKNOWN_SERVICE"));
+    let metrics = world.http("/metrics").await.1;
+    assert!(metrics.contains(r#"idgate_calls_total{rpc="CheckAge",code="invalid_argument"} 3"#), "{metrics}");
+    assert!(!metrics.contains(r#"code="internal""#) && world.script.begun() == 0);
+}
+
 fn read(image: &str, fields: &[DocumentField]) -> ReadDocumentRequest {
     ReadDocumentRequest {
         subject_ref: "subject".to_owned(),

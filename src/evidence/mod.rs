@@ -72,5 +72,5 @@ pub fn extract(image: Sensitive<Vec<u8>>, reader: &dyn Reader, today: Date, limi
 }
 
 fn refuse(reason: Reason) -> Verdict {
-    Verdict::Unreadable(Unreadable { reasons: vec![reason], signals: Vec::new(), kind: None })
+    Verdict::Unreadable(Unreadable { reasons: vec![reason], signals: Vec::new(), kind: None, youngest: None })
 }

@@ -162,6 +162,7 @@ impl<'a> Search<'a> {
                     reasons: vec![Reason::BadExposure, Reason::NumberUnreadable],
                     signals: evidence.signals,
                     kind: Some(evidence.kind),
+                    youngest: Some(evidence.birth),
                 })
             }
             Verdict::Read(evidence) => Verdict::Read(evidence),

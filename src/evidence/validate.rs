@@ -4,21 +4,23 @@
 //! digits, there is no date. Refusing costs a new picture; a wrong date costs a child its protection.
 //!
 //! Always: `Unreadable::reasons` is never empty, sorted and without repetition; an accepted date exists, is not in the
-//! future, and is at most 120 years ago. Pure: the date of today is an argument.
+//! future, and is less than 100 years ago: one misread century digit makes a child a centenarian, so that nobody of that
+//! age is let through by a picture alone, whatever the source (a person decides). Pure: the date of today is an argument.
 
 mod korean;
 mod machine;
 mod printed;
 mod years;
+mod youngest;
 
-use super::documents::{kr_card, mrz, rows, viz};
+use super::documents::viz::{self, Visual};
+use super::documents::{kr_card, mrz, rows};
 use super::text::{Page, Place};
 use crate::age::BirthDate;
 use crate::terms::{AssuranceLevel, DocumentKind, Reason, Signal, Witness};
 use jiff::civil::Date;
 
-/// A date of birth that was accepted, and what confirms it.
-#[derive(Debug)]
+/// A date of birth that was accepted, and what confirms it. `Debug` shows no date.
 pub struct Evidence {
     /// What the document is.
     pub kind: DocumentKind,
@@ -34,6 +36,17 @@ pub struct Evidence {
     pub expiry: Option<Date>,
 }
 
+impl std::fmt::Debug for Evidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Evidence")
+            .field("kind", &self.kind)
+            .field("assurance", &self.assurance)
+            .field("witnesses", &self.witnesses)
+            .field("signals", &self.signals)
+            .finish_non_exhaustive()
+    }
+}
+
 /// No date of birth, and why.
 #[derive(Debug)]
 pub struct Unreadable {
@@ -43,6 +56,10 @@ pub struct Unreadable {
     pub signals: Vec<Signal>,
     /// The document, if it was told.
     pub kind: Option<DocumentKind>,
+    /// The youngest plausible date of birth that was read all the same, from any document in the picture: two readings
+    /// contradict each other, or nothing confirms the only one. It may count against a person (as a possible child) and
+    /// never for one. `None` when no date was read at all.
+    pub youngest: Option<BirthDate>,
 }
 
 /// What a page came to.
@@ -111,17 +128,20 @@ pub fn assess(page: &Page, today: Date) -> Assessment {
     let zone = mrz::read(page);
     let visual = viz::read(&rows);
     let card = kr_card::read(&rows, page.title);
-    let korean = korean::judge(&card, &visual, today);
+    let korean = korean::judge(&card, &visual, today).map(|k| against_print(k, &visual));
     let machine = machine::judge(&zone, &visual, today);
     let mut finding = match (korean, machine) {
-        (Some(korean), Some(machine)) if card.numbers.is_empty() && korean.claim.is_err() => machine,
+        (Some(korean), Some(machine)) if card.numbers.is_empty() && card.halves.is_empty() && korean.claim.is_err() => {
+            machine
+        }
         (Some(korean), Some(machine)) => both(korean, machine),
         // A title without a number may have been misjudged; another document's own date wins over it.
         (Some(korean), None) if card.numbers.is_empty() && korean.claim.is_err() => {
             let other = printed::judge(&visual, &rows, &zone, today);
             if other.claim.is_ok() { other } else { korean }
         }
-        (Some(korean), None) => korean,
+        (Some(korean), None) if zone.bands.is_empty() => korean,
+        (Some(korean), None) => capped(korean),
         (None, Some(machine)) => machine,
         (None, None) => printed::judge(&visual, &rows, &zone, today),
     };
@@ -134,7 +154,40 @@ pub fn assess(page: &Page, today: Date) -> Assessment {
     {
         finding.signals.push(Signal::Expired);
     }
-    conclude(finding)
+    let finding = centenarian(finding, today);
+    let youngest = if finding.claim.is_err() { youngest::read(&card, &zone, &visual, today) } else { None };
+    conclude(finding, youngest)
+}
+
+/// A labelled date of birth on the page of a Korean number must be the number's; a birth label whose date cannot be read
+/// leaves open whose date it is.
+fn against_print(korean: Finding, visual: &Visual) -> Finding {
+    let Ok(claim) = &korean.claim else { return korean };
+    if visual.births.is_empty() && !visual.birth_label {
+        return korean;
+    }
+    let wants = machine::reread(visual);
+    if visual.births.is_empty() {
+        return Finding { claim: Err(vec![Reason::NotWitnessed]), ..korean };
+    }
+    if machine::print_agrees(visual, claim.birth.expose()) {
+        return korean;
+    }
+    Finding { claim: Err(vec![Reason::Inconsistent]), ..korean }.with(&[Signal::PrintedDateConflict], &wants)
+}
+
+/// Another document seems to lie in the picture, and cannot be read: the date may count against the holder only.
+fn capped(mut finding: Finding) -> Finding {
+    if let Ok(claim) = &mut finding.claim {
+        claim.assurance = AssuranceLevel::Unwitnessed;
+    }
+    finding
+}
+
+/// Nobody of 100 years and more is accepted.
+fn centenarian(finding: Finding, today: Date) -> Finding {
+    let old = finding.claim.as_ref().is_ok_and(|c| korean::at_least(c.birth.expose(), 100, today));
+    if old { Finding { claim: Err(vec![Reason::NotWitnessed]), ..finding } } else { finding }
 }
 
 /// A date without check digits or checksum that was read once, while another look at the same print gave something else
@@ -159,11 +212,16 @@ fn both(korean: Finding, machine: Finding) -> Finding {
                 .with(&korean.signals, &korean.wants)
                 .with(&machine_signals, &[])
         }
-        _ => korean,
+        // An MRZ has no place on a Korean card: someone else's document, of whom nothing is known.
+        (Ok(_), Err(_)) => {
+            let kind = korean.kind;
+            Finding::refused(kind, &[Reason::Inconsistent]).with(&korean.signals, &machine_wants)
+        }
+        (Err(_), _) => korean,
     }
 }
 
-fn conclude(finding: Finding) -> Assessment {
+fn conclude(finding: Finding, youngest: Option<Date>) -> Assessment {
     let mut signals = finding.signals;
     signals.sort_unstable();
     signals.dedup();
@@ -187,7 +245,8 @@ fn conclude(finding: Finding) -> Assessment {
             if reasons.is_empty() {
                 reasons.push(Reason::NoDocument);
             }
-            Verdict::Unreadable(Unreadable { reasons, signals, kind: finding.kind })
+            let youngest = youngest.map(BirthDate::new);
+            Verdict::Unreadable(Unreadable { reasons, signals, kind: finding.kind, youngest })
         }
     };
     Assessment { verdict, wants: finding.wants }

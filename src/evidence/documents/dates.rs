@@ -6,14 +6,14 @@
 use jiff::civil::Date;
 
 /// A year as printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Year {
     Four(i16),
     Two(u8),
 }
 
 /// What is printed. Parts that are `XX` or `00` are unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fields {
     /// The order is certain: a month name, a year in front, an era.
     Sure { year: Year, month: Option<u8>, day: Option<u8> },
@@ -29,7 +29,7 @@ pub(crate) enum Order {
 }
 
 /// A date with its position in the line: from, to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Printed {
     pub(crate) fields: Fields,
     pub(crate) span: (usize, usize),
@@ -38,12 +38,14 @@ pub(crate) struct Printed {
 }
 
 /// A date whose order is settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Settled {
     pub(crate) year: Year,
     pub(crate) month: Option<u8>,
     pub(crate) day: Option<u8>,
 }
+
+super::redacted!(Year, Fields, Printed, Settled);
 
 impl Printed {
     /// The order this date proves by itself, when one of its numbers can be no month.

@@ -3,10 +3,12 @@
 //! The reader knows no Hangul, so a card is told by its structure: the number's layout, English captions of alien
 //! cards in their three eras (2011, 2021, 2023), the licence number with or without its region name, printed dates.
 //! The title, when the title reader was sure of it, wins over all of that.
+//!
+//! Dates are small plain values without a hold on memory: they are not overwritten, but nothing here can show them.
 
 use super::clean::{find_fuzzy, letters};
 use super::dates::{self, Fields};
-use super::rows::Row;
+use super::rows::{Row, same_print};
 use super::rrn::{self, Number};
 use crate::evidence::text::Place;
 use crate::terms::DocumentKind;
@@ -23,8 +25,14 @@ pub(crate) struct Found {
 pub(crate) struct Card {
     pub(crate) title: Option<DocumentKind>,
     pub(crate) numbers: Vec<Found>,
-    /// Dates with the year in front, anywhere on the card.
+    /// Dates with the year in front, anywhere on the card, except ends of periods.
     pub(crate) dates: Vec<(Date, Place, u8)>,
+    /// The second dates of periods (`2005.06.01 ~ 2015.12.31`), or dates after a lone `~`.
+    pub(crate) ends: Vec<(Date, Place)>,
+    /// A name in Chinese characters in brackets, as on resident cards.
+    pub(crate) hanja: bool,
+    /// A date as Korean cards print it: `2020.08.16.`.
+    pub(crate) issued: bool,
     /// The year (two digits) of a first licence, from the licence number.
     pub(crate) licence: Option<Option<u8>>,
     /// English captions of the alien card family.
@@ -37,12 +45,31 @@ pub(crate) struct Card {
     pub(crate) halves: Vec<Found>,
 }
 
+impl Card {
+    /// What only a Korean card shows: its title, a licence number, captions of alien cards, 住民登錄證.
+    pub(crate) fn sure(&self) -> bool {
+        self.title.is_some() || self.licence.is_some() || self.alien || self.resident
+    }
+
+    /// The last day of validity: of every print the earliest reading, and of several prints the latest.
+    pub(crate) fn end(&self) -> Option<Date> {
+        let earliest = |of: &(Date, Place)| self.ends.iter().filter(|e| same_print(&e.1, &of.1)).map(|e| e.0).min();
+        self.ends.iter().filter_map(earliest).max()
+    }
+}
+
+/// The most ends of periods that are kept.
+const MOST_ENDS: usize = 64;
+
 /// Looks for everything a Korean card shows.
 pub(crate) fn read(rows: &[Row], title: Option<DocumentKind>) -> Card {
     let mut card = Card {
         title,
         numbers: Vec::new(),
         dates: Vec::new(),
+        ends: Vec::new(),
+        hanja: false,
+        issued: false,
         licence: None,
         alien: false,
         resident: false,
@@ -54,11 +81,8 @@ pub(crate) fn read(rows: &[Row], title: Option<DocumentKind>) -> Card {
             let place = row.part(number.span);
             card.numbers.push(Found { number, place, pass: row.pass });
         }
-        for printed in dates::find(&row.text) {
-            if let (Fields::Sure { .. }, Some(date)) = (printed.fields, printed.settle(None).and_then(|s| s.date())) {
-                card.dates.push((date, row.part(printed.span), row.pass));
-            }
-        }
+        printed_dates(&mut card, row);
+        card.hanja |= hanja(&row.text);
         card.licence = card.licence.or_else(|| licence(&row.text));
         captions(&mut card, row);
         if let Some(number) = rrn::find_half(&row.text) {
@@ -67,6 +91,43 @@ pub(crate) fn read(rows: &[Row], title: Option<DocumentKind>) -> Card {
         }
     }
     card
+}
+
+fn printed_dates(card: &mut Card, row: &Row) {
+    let mut before = 0;
+    for printed in dates::find(&row.text) {
+        let ends = period(row.text.get(before..printed.span.0).unwrap_or_default(), before > 0);
+        before = printed.span.1;
+        let (Fields::Sure { .. }, Some(date)) = (printed.fields, printed.settle(None).and_then(|s| s.date())) else {
+            continue;
+        };
+        let place = row.part(printed.span);
+        if ends && card.ends.len() < MOST_ENDS {
+            card.ends.push((date, place));
+        } else {
+            let text = row.text.get(printed.span.0..=printed.span.1).unwrap_or_default();
+            card.issued |= text.last() == Some(&'.') && text.iter().filter(|c| **c == '.').count() == 3;
+            card.dates.push((date, place, row.pass));
+        }
+    }
+}
+
+/// Whether what stands before a date makes it the end of a period: a tilde, or a dash that follows another date.
+fn period(before: &[char], follows: bool) -> bool {
+    let mut back = before.iter().rev().filter(|c| !matches!(**c, ' ' | '.' | super::rows::GAP));
+    match back.next() {
+        Some('~' | '∼' | '〜') => true,
+        Some('-') => follows && back.next().is_none(),
+        _ => false,
+    }
+}
+
+/// A name of two to five Chinese characters in brackets.
+fn hanja(chars: &[char]) -> bool {
+    chars.split(|c| *c == '(').skip(1).any(|after| {
+        let name = after.iter().take_while(|c| matches!(c, '\u{4e00}'..='\u{9fff}')).count();
+        (2..=5).contains(&name) && after.get(name) == Some(&')')
+    })
 }
 
 fn captions(card: &mut Card, row: &Row) {
@@ -146,6 +207,25 @@ mod tests {
         assert_eq!(licence_of("号甘-98-123456-70"), Some(Some(98)));
         assert_eq!(licence_of("05-123456-70"), Some(Some(5)));
         assert_eq!(licence_of("No.28-21-123456-70 1종"), Some(Some(21)));
+    }
+
+    #[test]
+    fn names_in_brackets() {
+        let is = |s: &str| hanja(Clean::new(s).chars());
+        assert!(is("(洪吉洞)") && is("x（洪吉洞） y"));
+        assert!(!is("(18)") && !is("(号三上18)") && !is("洪吉洞") && !is("(洪)") && !is("(洪吉洞"));
+    }
+
+    #[test]
+    fn ends_of_periods() {
+        let is = |s: &str, follows: bool| period(Clean::new(s).chars(), follows);
+        for text in [" ~ ", ". ~", "~ ", " - ", "-", "~¦"] {
+            assert!(is(text, true), "{text}");
+        }
+        assert!(is("~ ", false) && !is("- ", false));
+        for text in ["", " ", "No-", "A - "] {
+            assert!(!is(text, true), "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,18 @@
 //! Always: personal data stay in values that are overwritten when dropped, and nothing here implements `Debug` over
 //! them; work is bounded whatever the text (lines, boxes and answers have caps).
 
+/// A `Debug` that says nothing: for values that are, or contain, a date of birth.
+macro_rules! redacted {
+    ($($name:ty),*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("[redacted]")
+            }
+        }
+    )*};
+}
+pub(crate) use redacted;
+
 pub(crate) mod clean;
 pub(crate) mod dates;
 pub(crate) mod kr_card;

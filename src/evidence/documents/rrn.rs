@@ -51,7 +51,7 @@ impl Drop for Number {
 }
 
 /// What the first seven digits say about the date of birth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Birth {
     /// One date; the century was read.
     Exact(Date),
@@ -62,6 +62,8 @@ pub(crate) enum Birth {
     /// The holder would be older than 120.
     Implausible,
 }
+
+super::redacted!(Birth);
 
 /// The thirteenth digit over the first twelve: 11- for Koreans, 13- for foreigners (PRES, STDNUM, FGN).
 pub(crate) fn check_digit(d: &[u8; 12]) -> u8 {
@@ -140,7 +142,8 @@ pub(crate) fn find(chars: &[char]) -> Vec<Number> {
 /// known to be Korean.
 pub(crate) fn find_half(chars: &[char]) -> Option<Number> {
     (0..chars.len().saturating_sub(6)).find_map(|at| {
-        let boundary = at == 0 || !chars[at - 1].is_ascii_digit();
+        // Six digits after a dash belong to a licence number.
+        let boundary = at == 0 || !(chars[at - 1].is_ascii_digit() || chars[at - 1] == '-');
         let mut yymmdd = Zeroizing::new([0u8; 6]);
         for (slot, c) in yymmdd.iter_mut().zip(&chars[at..at + 6]) {
             *slot = digit(*c, false)?.0;

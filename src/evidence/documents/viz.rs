@@ -8,6 +8,7 @@ use super::dates::{self, Order, Printed, Settled};
 use super::labels::{self, Kind, Label, Signs};
 use super::rows::{Row, same_print};
 use crate::evidence::text::Place;
+use jiff::civil::Date;
 
 /// A date where it was read.
 pub(crate) struct Seen {
@@ -25,8 +26,8 @@ pub(crate) struct Visual {
     /// Dates (indices) that an issue or expiry label points to.
     pub(crate) issues: Vec<usize>,
     pub(crate) expiries: Vec<usize>,
-    /// A birth label was seen, with or without a date.
-    pub(crate) birth_label: Option<Place>,
+    /// A birth label was seen in words, with or without a date.
+    pub(crate) birth_label: bool,
     pub(crate) order: Option<Order>,
     pub(crate) signs: Signs,
 }
@@ -35,6 +36,18 @@ impl Visual {
     /// The date at an index, with the order of the page.
     pub(crate) fn settled(&self, index: usize) -> Option<Settled> {
         self.dates.get(index)?.printed.settle(self.order)
+    }
+
+    /// The last day of validity: of every labelled print the earliest reading, and of several prints the latest.
+    pub(crate) fn expiry(&self) -> Option<Date> {
+        let read = |i: usize| self.settled(i)?.date();
+        let earliest = |i: usize| std::iter::once(i).chain(self.others(i)).filter_map(read).min();
+        self.expiries.iter().filter_map(|i| earliest(*i)).max()
+    }
+
+    /// Whether the page shows itself to be another identity document than a Korean card, or calls a date of birth so.
+    pub(crate) fn foreign(&self) -> bool {
+        self.birth_label || !self.births.is_empty() || self.signs.headings > 0 || self.signs.fields >= 2
     }
 
     /// Where the dates of a row stand in it.
@@ -65,8 +78,7 @@ pub(crate) fn read(rows: &[Row]) -> Visual {
     let born = dates.iter().enumerate().filter(|(_, d)| says_born(&rows[d.row], &d.printed)).map(|(i, _)| i).collect();
     let signs = labels::signs(rows);
     let order = order(&dates, &labels, &signs);
-    let birth_label =
-        labels.iter().find(|(_, l)| l.kind == Kind::Birth).and_then(|(n, l)| Some(rows.get(*n)?.part(l.span)));
+    let birth_label = labels.iter().any(|(_, l)| l.kind == Kind::Birth && !l.numbered);
     let mut found = Visual { dates, births: born, issues: vec![], expiries: vec![], birth_label, order, signs };
     for (at, (_, label)) in labels.iter().enumerate() {
         if let Some(date) = value(rows, &found.dates, &labels, at) {

@@ -17,43 +17,60 @@ use DocumentKind::{KrAlienCard, KrDriverLicence, KrResidentCard, KrYouthCard};
 
 /// Judges the Korean side of a page; `None` when nothing on it is Korean.
 pub(super) fn judge(card: &Card, visual: &Visual, today: Date) -> Option<Finding> {
-    let numbers: Vec<&Found> = card.numbers.iter().filter(|f| plausible(f, card, today)).collect();
+    let numbers: Vec<&Found> = card.numbers.iter().filter(|f| plausible(f, card, visual)).collect();
     if numbers.is_empty() {
-        return without_number(card, today);
+        return without_number(card, visual, today);
     }
     let kind = kind(card, &numbers);
     let places = spots(&numbers);
     let wants: Vec<Want> = places.iter().map(|p| Want::Reread(*p)).collect();
-    let Some(best) = agree(&numbers) else {
+    let best = agree(&numbers).filter(|best| !another_half(card, best, &numbers, today));
+    let Some(best) = best else {
         return Some(Finding::refused(Some(kind), &[Reason::NumberUnreadable, Reason::Inconsistent]).with(&[], &wants));
     };
     if card.title.is_none() && visual.signs.headings >= 2 && !matches!(best.number.back, Back::Open(Checksum::Match)) {
         return None;
     }
-    Some(weigh(card, kind, best, &numbers, places.len(), today, &wants))
+    Some(weigh(card, visual, kind, best, &numbers, today, &wants))
 }
 
-/// A run of thirteen digits without a gap may be any number; it counts on a Korean card only.
-fn plausible(f: &Found, card: &Card, today: Date) -> bool {
-    if f.number.separated && !f.number.repaired {
+/// Whether a number counts: on a page that shows itself to be a Korean card; or, set apart by a dash as Korean cards
+/// print it, on a page that shows nothing of another document. A run of thirteen digits may be any number (South
+/// African, Romanian and Yugoslav ones begin with the date of birth as well); so may one with letters among its digits.
+pub(super) fn plausible(f: &Found, card: &Card, visual: &Visual) -> bool {
+    if card.sure() {
         return true;
     }
-    let sure = matches!(f.number.back, Back::Open(Checksum::Match)) && matches!(f.number.birth(today), Birth::Exact(_));
-    let company = card.numbers.iter().any(|o| o.number.separated && same_print(&o.place, &f.place));
-    let korean = card.title.is_some() || card.licence.is_some() || card.alien || card.resident;
-    company || korean || (sure && !card.dates.is_empty())
+    let called = visual.birth_label || !visual.births.is_empty();
+    let set_apart = |f: &Found| {
+        let looks = card.hanja || card.issued;
+        f.number.separated && !f.number.repaired && !called && (looks || !visual.foreign())
+    };
+    let company = || card.numbers.iter().any(|o| set_apart(o) && same_print(&o.place, &f.place));
+    set_apart(f) || (card.hanja && !visual.foreign()) || company()
+}
+
+/// Whether a birth half with its dash counts as a covered number: it is little to go by, so only beside what no other
+/// document shows.
+pub(super) fn holds_halves(card: &Card, visual: &Visual) -> bool {
+    card.title.is_some() || card.resident || ((card.hanja || card.sure()) && !visual.foreign())
+}
+
+/// Whether a covered number of somebody else stands elsewhere on the page.
+fn another_half(card: &Card, best: &Found, numbers: &[&Found], today: Date) -> bool {
+    let date = |f: &Found| matches!(f.number.birth(today), Birth::Exact(_) | Birth::Either(_));
+    let elsewhere = |h: &Found| !numbers.iter().any(|f| same_print(&f.place, &h.place));
+    card.halves.iter().any(|h| date(h) && elsewhere(h) && !h.number.compatible(&best.number))
 }
 
 /// A Korean card whose number was not found: a half number whose back is covered, or nothing.
-fn without_number(card: &Card, today: Date) -> Option<Finding> {
-    let dated = card.dates.iter().any(|(d, ..)| *d <= today);
-    let korean = card.title.is_some() || card.resident || dated;
-    let halves: Vec<&Found> = card.halves.iter().filter(|_| korean).collect();
+fn without_number(card: &Card, visual: &Visual, today: Date) -> Option<Finding> {
+    let halves: Vec<&Found> = card.halves.iter().filter(|_| holds_halves(card, visual)).collect();
     if let Some(first) = halves.first() {
         let kind = card.title.unwrap_or(KrResidentCard);
         let wants = [Want::Reread(first.place)];
         return Some(match agree(&halves) {
-            Some(half) => weigh(card, kind, half, &halves, spots(&halves).len(), today, &wants),
+            Some(half) => weigh(card, visual, kind, half, &halves, today, &wants),
             None => Finding::refused(Some(kind), &[Reason::NumberUnreadable, Reason::Inconsistent]).with(&[], &wants),
         });
     }
@@ -94,16 +111,33 @@ fn agree<'a>(numbers: &[&'a Found]) -> Option<&'a Found> {
     let first = numbers.first()?;
     let open = numbers.iter().find(|f| f.number.has_century()).unwrap_or(first);
     if numbers.iter().all(|f| f.number.compatible(&open.number)) {
-        let matching = numbers.iter().find(|f| f.number.back == Back::Open(Checksum::Match));
-        return Some(matching.unwrap_or(open));
+        return Some(back(numbers, open));
     }
     let mut sure = numbers.iter().filter(|f| f.number.back == Back::Open(Checksum::Match) && !f.number.repaired);
     let one = sure.next()?;
     // Two cards in one picture are two places; only readings of the same print may be outvoted.
     let same_place = numbers.iter().all(|f| same_print(&f.place, &one.place) || f.number.compatible(&one.number));
     let passes = |of: &Found| passes(numbers, of);
-    let outvoted = numbers.iter().all(|f| f.number.compatible(&one.number) || passes(f) < passes(one));
-    (sure.all(|f| f.number.same_front(&one.number)) && same_place && outvoted && passes(one) > 1).then_some(*one)
+    let held = held(numbers, one);
+    let outvoted = numbers.iter().all(|f| f.number.compatible(&one.number) || passes(f) < held);
+    (sure.all(|f| f.number.same_front(&one.number)) && same_place && outvoted && held > 1).then_some(*one)
+}
+
+/// Of readings of one front: the one whose checksum holds, if more passes gave it than gave one whose checksum does not.
+/// Else one whose does not: a wrong back holds in one of ten cases.
+fn back<'a>(numbers: &[&'a Found], open: &'a Found) -> &'a Found {
+    let with = |sum: Checksum| numbers.iter().find(|f| f.number.back == Back::Open(sum)).copied();
+    match (with(Checksum::Match), with(Checksum::Mismatch)) {
+        (Some(holds), Some(fails)) if held(numbers, holds) <= held(numbers, fails) => fails,
+        (Some(holds), _) => holds,
+        _ => open,
+    }
+}
+
+/// How many passes gave this number at this place, with the same answer of its checksum.
+fn held(numbers: &[&Found], of: &Found) -> usize {
+    let same: Vec<&Found> = numbers.iter().filter(|f| f.number.back == of.number.back).copied().collect();
+    passes(&same, of)
 }
 
 /// How many passes gave this number at this place.
@@ -117,14 +151,15 @@ fn passes(numbers: &[&Found], of: &Found) -> usize {
 
 fn weigh(
     card: &Card,
+    visual: &Visual,
     kind: DocumentKind,
     best: &Found,
     numbers: &[&Found],
-    places: usize,
     today: Date,
     wants: &[Want],
 ) -> Finding {
     let mut signals = remarks(best);
+    let places = spots(numbers).len();
     let refused = |reason: Reason, signals: &[Signal]| Finding::refused(Some(kind), &[reason]).with(signals, wants);
     if best.number.class().is_some_and(|c| clashes(kind, c)) || sex_clashes(card, kind, best) {
         signals.push(Signal::NumberClassConflict);
@@ -179,7 +214,7 @@ fn weigh(
         birth: BirthDate::new(birth),
         assurance,
         witnesses,
-        expiry: None,
+        expiry: card.end().max(visual.expiry()).filter(|e| *e > birth),
         seen: (best.place, best.pass, false),
     };
     Finding { claim: Ok(claim), kind: Some(kind), signals, wants }
@@ -257,7 +292,7 @@ fn fits(birth: Date, card: &Card, kind: DocumentKind, issue: &Issue, today: Date
 }
 
 /// Whether someone born on `birth` has completed `years` on `on`.
-fn at_least(birth: Date, years: i16, on: Date) -> bool {
+pub(super) fn at_least(birth: Date, years: i16, on: Date) -> bool {
     let full = on.year() - birth.year() - i16::from((on.month(), on.day()) < (birth.month(), birth.day()));
     full >= years
 }

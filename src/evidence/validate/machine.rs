@@ -10,6 +10,7 @@ use crate::evidence::documents::dates::{Order, Settled, Year};
 use crate::evidence::documents::mrz::{Parts, Reading, Zone};
 use crate::evidence::documents::rows::same_print;
 use crate::evidence::documents::viz::Visual;
+use crate::evidence::text::Place;
 use crate::terms::{AssuranceLevel, DocumentKind, Reason, Signal, Witness};
 use jiff::civil::Date;
 
@@ -22,13 +23,14 @@ enum Strength {
     Own,
     /// Birth and expiry digits hold.
     Both,
-    /// The composite and the document number's digit hold too. A composite that holds while the number's digit does not,
-    /// holds by chance.
+    /// The composite, the document number's digit and the expiry date's (where the layout has one) hold too. A composite
+    /// that holds while a digit under it does not, holds by chance or was made up.
     Composite,
 }
 
 fn strength(r: &Reading) -> Strength {
-    match (r.birth_holds, r.composite == Some(true) && r.number_holds, r.birth_mended, r.expiry_holds) {
+    let under = r.number_holds && (r.expiry_holds || r.expiry.is_none());
+    match (r.birth_holds, r.composite == Some(true) && under, r.birth_mended, r.expiry_holds) {
         (false, ..) => Strength::Broken,
         (true, true, _, _) => Strength::Composite,
         (true, false, true, _) => Strength::Broken,
@@ -50,7 +52,10 @@ pub(super) fn judge(zone: &Zone, visual: &Visual, today: Date) -> Option<Finding
     // Weaker readings of the same print may be outvoted; the same strength, or another place, may not.
     let passes = |of: &Reading| passes(&zone.readings, of);
     let outvoted = |r: &Reading| r.place.same_row(&one.place) && strength(r) < best && passes(r) < passes(one);
-    let contradicts = |r: &Reading| r.birth != one.birth && strength(r) >= best.min(Strength::Both) && !outvoted(r);
+    // Another zone in the picture is another person's, however weak its reading.
+    let elsewhere = |r: &Reading| !same_print(&r.place, &one.place);
+    let weighty = |r: &Reading| strength(r) >= best.min(Strength::Both) && !outvoted(r);
+    let contradicts = |r: &Reading| r.birth != one.birth && (elsewhere(r) || weighty(r));
     if zone.readings.iter().any(contradicts) {
         return Some(Finding::refused(kind, &[Reason::NumberUnreadable, Reason::Inconsistent]).with(&[], &wants));
     }
@@ -59,7 +64,20 @@ pub(super) fn judge(zone: &Zone, visual: &Visual, today: Date) -> Option<Finding
             && a.birth == one.birth
             && believed.iter().any(|b| b.pass != a.pass && same_print(&a.place, &b.place))
     });
-    Some(weigh(one, best, second, visual, today, &wants))
+    let found = weigh(one, best, second, visual, today, &wants);
+    let alone = zone.bands.iter().all(|b| own_block(b, &one.place));
+    Some(match found.claim {
+        Ok(_) if !alone => Finding { wants, ..super::capped(found) },
+        _ => found,
+    })
+}
+
+/// Whether a line of MRZ looks belongs to the zone of a reading: near it up or down, and not far beside it.
+fn own_block(band: &Place, reading: &Place) -> bool {
+    let h = reading.height().max(1.0);
+    let drop = (band.centre().1 - reading.centre().1).abs();
+    let gap = band.left.max(reading.left) - band.right.min(reading.right);
+    drop < 5.0 * h && gap < 2.0 * h
 }
 
 /// How many passes gave this date with both its digits holding.
@@ -95,7 +113,7 @@ fn weigh(r: &Reading, strength: Strength, second: bool, visual: &Visual, today: 
         }
     };
     let print = compare(visual, &r.birth);
-    let (mut birth, mut agrees) = (date, false);
+    let mut agrees = false;
     match print {
         Print::Differs => {
             signals.push(Signal::PrintedDateConflict);
@@ -104,11 +122,11 @@ fn weigh(r: &Reading, strength: Strength, second: bool, visual: &Visual, today: 
         Print::Agrees { year } => {
             agrees = !partial;
             if let Some(y) = year {
-                if Some(y) != open && y != date {
+                // Another century makes the holder a hundred years older: misread, or altered.
+                if y != date && !(partial && y.year() == date.year()) {
                     signals.push(Signal::PrintedDateConflict);
                     return Finding::refused(Some(r.kind), &[Reason::Inconsistent]).with(&signals, &reread(visual));
                 }
-                birth = y;
             } else if open.is_some() {
                 signals.push(Signal::CenturyInferred);
             }
@@ -128,10 +146,10 @@ fn weigh(r: &Reading, strength: Strength, second: bool, visual: &Visual, today: 
     let wants = if assurance < AssuranceLevel::Checked { wants.to_vec() } else { Vec::new() };
     let claim = Claim {
         kind: r.kind,
-        birth: BirthDate::new(birth),
+        birth: BirthDate::new(date),
         assurance,
         witnesses,
-        expiry,
+        expiry: expiry.or_else(|| visual.expiry()),
         seen: (r.place, r.pass, false),
     };
     Finding { claim: Ok(claim), kind: Some(r.kind), signals, wants }
@@ -140,8 +158,8 @@ fn weigh(r: &Reading, strength: Strength, second: bool, visual: &Visual, today: 
 fn level(r: &Reading, strength: Strength, second: bool, agrees: bool) -> AssuranceLevel {
     let visa = matches!(r.kind, DocumentKind::MrvA | DocumentKind::MrvB);
     let own = r.number_holds && r.expiry_holds;
-    // A number that was searched for has used up the composite; another reading must confirm the date.
-    let checked = (strength == Strength::Composite && (!r.mended || second)) || (visa && own && second);
+    // A number or filler that was searched for has used up the composite; another reading must confirm the date.
+    let checked = (strength == Strength::Composite && (!(r.mended || r.guessed) || second)) || (visa && own && second);
     match (checked, agrees) {
         (true, true) => AssuranceLevel::Corroborated,
         (true, false) => AssuranceLevel::Checked,
@@ -163,8 +181,20 @@ fn remarks(r: &Reading, strength: Strength) -> Vec<Signal> {
 }
 
 /// Where the labelled dates stand, to be read again.
-fn reread(visual: &Visual) -> Vec<Want> {
+pub(super) fn reread(visual: &Visual) -> Vec<Want> {
     visual.births.iter().map(|i| Want::Reread(visual.dates[*i].place)).collect()
+}
+
+/// Whether no labelled date of birth contradicts `birth`.
+pub(super) fn print_agrees(visual: &Visual, birth: Date) -> bool {
+    let small = |n: i8| u8::try_from(n).ok();
+    let year = u8::try_from(birth.year().rem_euclid(100)).ok();
+    let parts = Parts { year, month: small(birth.month()), day: small(birth.day()) };
+    match compare(visual, &parts) {
+        Print::Agrees { year } => year.is_none_or(|y| y == birth),
+        Print::Silent => true,
+        Print::Differs => false,
+    }
 }
 
 /// Compares with the printed dates. A labelled birth date agrees or differs; any other date can only agree.

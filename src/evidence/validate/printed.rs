@@ -8,7 +8,7 @@
 use super::{Claim, Finding, Want};
 use crate::age::BirthDate;
 use crate::evidence::documents::dates::Settled;
-use crate::evidence::documents::mrz::{Zone, is_specimen_word};
+use crate::evidence::documents::mrz::{Zone, is_specimen_text};
 use crate::evidence::documents::rows::Row;
 use crate::evidence::documents::rrn::over_120;
 use crate::evidence::documents::viz::Visual;
@@ -17,7 +17,7 @@ use jiff::civil::Date;
 
 /// Judges a page without Korean number and without a readable MRZ.
 pub(super) fn judge(visual: &Visual, rows: &[Row], zone: &Zone, today: Date) -> Finding {
-    let identity = visual.signs.papers == 0 && (visual.signs.headings > 0 || visual.signs.fields >= 2);
+    let identity = identity(visual);
     let band: Vec<Want> = zone.bands.iter().map(|p| Want::MrzBand(*p)).collect();
     if identity && let Some(found) = labelled(visual, Some(DocumentKind::OtherId), today) {
         let finding = number_witness(found, rows, visual);
@@ -34,6 +34,11 @@ pub(super) fn judge(visual: &Visual, rows: &[Row], zone: &Zone, today: Date) -> 
         Reason::UnsupportedDocument
     };
     Finding::refused(None, &[reason]).with(&[], &band).with(&[], &[Want::Elsewhere])
+}
+
+/// Whether the page shows itself to be an identity document.
+pub(super) fn identity(visual: &Visual) -> bool {
+    visual.signs.papers == 0 && (visual.signs.headings > 0 || visual.signs.fields >= 2)
 }
 
 /// The labelled birth date, if a label points to one.
@@ -59,7 +64,7 @@ pub(super) fn labelled(visual: &Visual, kind: Option<DocumentKind>, today: Date)
         .filter(|i| !all.contains(i))
         .filter_map(|i| visual.settled(i)?.date())
         .any(|d| d < birth && !over_120(d, today));
-    let expiry = others(&visual.expiries).into_iter().max();
+    let expiry = visual.expiry();
     if earlier || expiry.is_some_and(|e| e <= birth) {
         return refused(&[Reason::Inconsistent]);
     }
@@ -125,8 +130,8 @@ fn masked(row: &Row, n: usize, visual: &Visual) -> zeroize::Zeroizing<String> {
 pub(super) fn is_specimen(rows: &[Row]) -> bool {
     rows.iter().any(|row| {
         let text: zeroize::Zeroizing<String> = zeroize::Zeroizing::new(row.text.iter().collect());
-        let words = text.split(|c: char| !c.is_alphabetic());
-        let mut words = words.filter(|w| !w.is_empty());
-        words.any(|w| is_specimen_word(w.as_bytes()) || matches!(w, "UTOPIA" | "见本" | "見本" | "样本" | "樣本"))
+        let words = || text.split(|c: char| !c.is_alphabetic()).filter(|w| !w.is_empty());
+        is_specimen_text(words().map(str::as_bytes))
+            || words().any(|w| matches!(w, "UTOPIA" | "见本" | "見本" | "样本" | "樣本"))
     })
 }

@@ -49,6 +49,11 @@ fn read(page: &Page) -> Evidence {
     }
 }
 
+/// The youngest date that a refusal gives.
+fn young(u: &Unreadable) -> Option<Date> {
+    u.youngest.as_ref().map(BirthDate::expose)
+}
+
 fn refused(page: &Page) -> Unreadable {
     match assess(page, TODAY).verdict {
         Verdict::Read(e) => panic!("read as {} with {:?}", e.kind, e.witnesses),
@@ -59,5 +64,6 @@ fn refused(page: &Page) -> Unreadable {
 mod korean;
 mod machine;
 mod people;
+mod pictures;
 mod printed;
 mod properties;

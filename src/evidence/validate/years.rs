@@ -9,7 +9,7 @@ use crate::evidence::documents::rrn::over_120;
 use jiff::civil::Date;
 
 /// A birth date as far as the MRZ tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resolved {
     Known {
         date: Date,
@@ -23,6 +23,8 @@ pub(super) enum Resolved {
     /// No century makes it a date of a living person.
     Impossible,
 }
+
+crate::evidence::documents::redacted!(Resolved);
 
 /// The birth date: born by `today` and by `expiry`, at most 120 years old, the youngest of what remains.
 pub(super) fn birth(parts: &Parts, today: Date, expiry: Option<Date>) -> Resolved {

@@ -24,13 +24,13 @@ pub(super) fn read(row: &Row, rows: &[Row]) -> Option<Reading> {
     }
     let above = super::above::lines_above(row, rows);
     let first = above.iter().find_map(|r| super::above::first_line(&r.text).filter(|f| f.starts_with(b"IDFRA")))?;
-    let composite = fit::tail(&first, 36).iter().any(|one| {
-        fit::tail(&names, 14).iter().any(|names| {
-            let all = Zeroizing::new([one, number.as_slice(), names, &birth[..], &rest[end + 7..=end + 7]].concat());
-            holds(&all, last)
-        })
+    let lines = fit::tail(&first, 36);
+    let given = fit::tail(&names, 14);
+    let fitting = lines.iter().flat_map(|one| given.iter().map(move |names| (one, names))).position(|(one, names)| {
+        let all = Zeroizing::new([one, number.as_slice(), names, &birth[..], &rest[end + 7..=end + 7]].concat());
+        holds(&all, last)
     });
-    let specimen = super::above::specimen(row, Some(&first), &above);
+    let specimen = super::above::specimen(row, None, Some(&first), &above);
     Some(Reading {
         kind: DocumentKind::Td2,
         birth: parts(&birth[..6])?,
@@ -38,9 +38,10 @@ pub(super) fn read(row: &Row, rows: &[Row]) -> Option<Reading> {
         expiry: None,
         expiry_holds: false,
         number_holds: true,
-        composite: Some(composite),
+        composite: Some(fitting.is_some()),
         birth_mended: mended,
         mended: false,
+        guessed: fitting.is_some_and(|tried| tried > 0),
         nonconforming: true,
         specimen,
         place: row.place,

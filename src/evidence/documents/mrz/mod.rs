@@ -16,11 +16,12 @@ mod french;
 mod reading;
 mod rows;
 
-pub(crate) use above::is_specimen_word;
+pub(crate) use above::is_specimen_text;
 pub(crate) use core::Parts;
 pub(crate) use reading::Reading;
 pub(crate) use rows::union;
 
+use super::rows::same_print;
 use crate::evidence::text::{Page, Place};
 
 /// The most rows that are asked for again.
@@ -49,7 +50,7 @@ pub(crate) fn read(page: &Page) -> Zone {
     let found =
         readings.iter().map(|r| r.place).chain(rows.iter().filter(|r| rows::looks_like_mrz(r)).map(|r| r.place));
     for place in found {
-        match bands.iter_mut().find(|b| b.same_row(&place)) {
+        match bands.iter_mut().find(|b| same_print(b, &place)) {
             Some(band) if band.width() < place.width() => *band = place,
             Some(_) => {}
             None => bands.push(place),

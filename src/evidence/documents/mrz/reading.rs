@@ -27,6 +27,8 @@ pub(crate) struct Reading {
     pub(crate) birth_mended: bool,
     /// Something else was mended.
     pub(crate) mended: bool,
+    /// The composite holds for another than the first way of restoring lost fillers: it has been searched with.
+    pub(crate) guessed: bool,
     /// An issuer's departure from the layout was allowed for.
     pub(crate) nonconforming: bool,
     /// The holder or issuer is a published specimen.
@@ -47,6 +49,7 @@ struct Fitted {
     number_holds: bool,
     composite: Option<bool>,
     mended: bool,
+    guessed: bool,
     nonconforming: bool,
 }
 
@@ -63,7 +66,12 @@ pub(super) fn read(row: &Row, core: &Core, rows: &[Row]) -> Option<Reading> {
         two_lines(before, core, after, &above)
     };
     let expiry = parts(&core.text[8..14]);
-    let specimen = super::above::specimen(row, first.as_deref(), &above);
+    let nation = if card {
+        row.text.get(core.at + LENGTH..core.at + LENGTH + 3)
+    } else {
+        before.last_chunk().map(|n: &[u8; 3]| &n[..])
+    };
+    let specimen = super::above::specimen(row, nation, first.as_deref(), &above);
     Some(Reading {
         kind,
         birth: parts(&core.text[..6])?,
@@ -74,6 +82,7 @@ pub(super) fn read(row: &Row, core: &Core, rows: &[Row]) -> Option<Reading> {
         composite: fitted.composite,
         birth_mended: core.birth_mended,
         mended: fitted.mended,
+        guessed: fitted.guessed,
         nonconforming: fitted.nonconforming,
         specimen,
         place: row.place,
@@ -103,7 +112,7 @@ fn two_lines(
             // A passport whose fillers were lost is as short as a TD2; the composite knows.
             let td3 = if td2.composite == Some(true) || code.is_some() { None } else { Some(fitted(16)) };
             match td3 {
-                Some(td3) if td3.composite == Some(true) => (Td3, td3),
+                Some(td3) if td3.composite == Some(true) => (Td3, Fitted { guessed: true, ..td3 }),
                 _ => (Td2, td2),
             }
         }
@@ -113,8 +122,14 @@ fn two_lines(
 
 /// TD2, TD3 (`rest` 8 or 16 characters after the core) and visas (`rest` 0: no composite exists).
 fn fit_two(before: &[u8], core: &Core, after: &[u8], rest: usize) -> Fitted {
-    let mut best =
-        Fitted { number_holds: false, composite: (rest > 0).then_some(false), mended: false, nonconforming: false };
+    let mut best = Fitted {
+        number_holds: false,
+        composite: (rest > 0).then_some(false),
+        mended: false,
+        guessed: false,
+        nonconforming: false,
+    };
+    let mut tried = 0;
     for head in fit::head(before, 13) {
         let head = Zeroizing::new(head);
         if !is_nationality(&head[10..13]) {
@@ -123,7 +138,8 @@ fn fit_two(before: &[u8], core: &Core, after: &[u8], rest: usize) -> Fitted {
         let tails = if rest == 0 { vec![after.to_vec()] } else { fit::tail(after, rest) };
         for tail in tails {
             let tail = Zeroizing::new(tail);
-            let found = judge_two(&head, core, &tail, rest);
+            let found = Fitted { guessed: tried > 0, ..judge_two(&head, core, &tail, rest) };
+            tried += 1;
             if rank(&found) > rank(&best) {
                 best = found;
             }
@@ -162,13 +178,15 @@ fn judge_two(head: &[u8], core: &Core, tail: &[u8], rest: usize) -> Fitted {
         }
         Some(holds(&all, last))
     };
-    let plain = Fitted { number_holds, composite: composite(&number), mended: false, nonconforming };
+    let plain = Fitted { number_holds, composite: composite(&number), mended: false, guessed: false, nonconforming };
     if number_holds || rest == 0 {
         return plain;
     }
     let own = |n: &[u8]| digit != b'<' && holds(n, digit);
     match mended_number(&number, |n| own(n) && composite(n) == Some(true)) {
-        true => Fitted { number_holds: true, composite: Some(true), mended: true, nonconforming: false },
+        true => {
+            Fitted { number_holds: true, composite: Some(true), mended: true, guessed: false, nonconforming: false }
+        }
         false => plain,
     }
 }
@@ -216,21 +234,29 @@ fn number_check(number: &[u8], digit: u8, optional: &[u8]) -> (bool, bool) {
 
 /// TD1: the composite runs over two lines, so it is known only when the line above was seen.
 fn td1(core: &Core, after: &[u8], above: &[&Row]) -> (Fitted, Option<Zeroizing<Vec<u8>>>) {
-    let mut best = Fitted { number_holds: false, composite: None, mended: false, nonconforming: false };
+    let mut best = Fitted { number_holds: false, composite: None, mended: false, guessed: false, nonconforming: false };
     let mut first = None;
+    let mut starts: Vec<Zeroizing<Vec<u8>>> = Vec::new();
+    let mut tried = 0;
     for row in above {
         let Some(start) = super::above::first_line(&row.text) else { continue };
+        // The same line from another pass is no other attempt.
+        if starts.contains(&start) {
+            continue;
+        }
         for line in fit::tail(&start, 30) {
             let line = Zeroizing::new(line);
             for tail in fit::tail(after, 15) {
                 let tail = Zeroizing::new(tail);
-                let found = judge_td1(&line, core, &tail);
+                let found = Fitted { guessed: tried > 0, ..judge_td1(&line, core, &tail) };
+                tried += 1;
                 if first.is_none() || rank(&found) > rank(&best) {
                     best = found;
                     first = Some(line.clone());
                 }
             }
         }
+        starts.push(start);
     }
     (best, first)
 }
@@ -249,13 +275,20 @@ fn judge_td1(line: &[u8], core: &Core, tail: &[u8]) -> Fitted {
         all.extend_from_slice(&tail[3..14]);
         Some(holds(&all, last))
     };
-    let plain =
-        Fitted { number_holds, composite: Some(composite(&number) == Some(true)), mended: false, nonconforming };
+    let plain = Fitted {
+        number_holds,
+        composite: Some(composite(&number) == Some(true)),
+        mended: false,
+        guessed: false,
+        nonconforming,
+    };
     if number_holds || digit == b'<' {
         return plain;
     }
     match mended_number(&number, |n| holds(n, digit) && composite(n) == Some(true)) {
-        true => Fitted { number_holds: true, composite: Some(true), mended: true, nonconforming: false },
+        true => {
+            Fitted { number_holds: true, composite: Some(true), mended: true, guessed: false, nonconforming: false }
+        }
         false => plain,
     }
 }

@@ -137,10 +137,103 @@ fn masked_numbers() {
     assert_eq!((e.birth.expose(), e.assurance), (date(1990, 1, 1), AssuranceLevel::Witnessed));
     assert!(e.signals.contains(&Signal::CenturyInferred));
     // A bar over the whole back leaves a birth half with its dash.
-    let e = read(&twice(&["800101-", "2020.08.16."]));
+    let e = read(&twice(&["(洪吉洞)", "800101-", "2020.08.16."]));
     assert_eq!((e.birth.expose(), e.kind), (date(1980, 1, 1), KrResidentCard));
     // Under 17 in either century at issue.
     refused(&twice(&["100101-*******", "2020.1.1."]));
+}
+
+#[test]
+fn half_a_number_and_a_date_are_no_korean_card() {
+    refused(&twice(&["800101-", "2020.08.16."]));
+    refused(&twice(&["IDENTITY CARD", "(洪吉洞)", "800101-", "2020.08.16."]));
+    let e = read(&twice(&["IDENTITY CARD", "Date of birth", "14.03.2012", "800101-", "2020.08.16."]));
+    assert_eq!((e.kind, e.birth.expose()), (DocumentKind::OtherId, date(2012, 3, 14)));
+    assert_eq!(read(&titled(twice(&["800101-", "2020.08.16."]), KrResidentCard)).kind, KrResidentCard);
+}
+
+#[test]
+fn a_file_number_does_not_outweigh_the_labelled_date_of_another_document() {
+    for number in ["900101-1990006", "900101 1990006", "900101-1990007", "9001011990006"] {
+        let e = read(&twice(&["RESIDENCE PERMIT", "Surname", "Date of birth", "14.03.2012", "File", number]));
+        assert_eq!((e.kind, e.birth.expose()), (DocumentKind::OtherId, date(2012, 3, 14)), "{number}");
+        // The heading was not read.
+        let a = assess(&twice(&["Date of birth", "14.03.2012", "File", number]), TODAY);
+        assert!(matches!(a.verdict, Verdict::Unreadable(_)), "{number}");
+        // Nor is it taken for want of a label.
+        let a = assess(&twice(&["RESIDENCE PERMIT", "Surname", "File", number]), TODAY);
+        assert!(matches!(a.verdict, Verdict::Unreadable(_)), "{number}");
+    }
+}
+
+#[test]
+fn a_korean_number_and_a_labelled_date_must_agree() {
+    let card = ["11-12-123456-70", "900101-1990006", "2022.01.01."];
+    let with = |date: &[&str]| twice(&[&card[..], date].concat());
+    let u = refused(&with(&["Date of birth", "14.03.2012"]));
+    assert_eq!((u.reasons.as_slice(), young(&u)), ([Reason::Inconsistent].as_slice(), Some(date(2012, 3, 14))));
+    assert!(u.signals.contains(&Signal::PrintedDateConflict));
+    // The same digits a century apart.
+    let u = refused(&titled(twice(&["060101-1990006", "Date of birth", "01.01.2006"]), KrAlienCard));
+    assert!(u.reasons.contains(&Reason::Inconsistent));
+    assert_eq!(read(&with(&["Date of birth", "01.01.1990"])).birth.expose(), date(1990, 1, 1));
+    // A label without its date leaves open whose it is.
+    assert_eq!(refused(&with(&["Date of birth"])).reasons, [Reason::NotWitnessed]);
+}
+
+#[test]
+fn one_misread_century_digit_makes_no_centenarian() {
+    // 3 read as 1, and a checksum that does not hold, as with all numbers since 2020.
+    for (number, title) in
+        [("131122-1990012", KrYouthCard), ("120314-5718293", KrAlienCard), ("080229-1990000", KrDriverLicence)]
+    {
+        let a = assess(&titled(twice(&[number]), title), TODAY);
+        let Verdict::Unreadable(u) = a.verdict else { panic!("{number}") };
+        assert!(young(&u).is_some_and(|d| d.year() >= 2008), "{number}");
+    }
+    let u = refused(&titled(twice(&["120314-5718293"]), KrAlienCard));
+    assert_eq!((u.reasons.as_slice(), young(&u)), ([Reason::NotWitnessed].as_slice(), Some(date(2012, 3, 14))));
+    // The day before the hundredth birthday.
+    let last = |n: &str| assess(&titled(twice(&[n]), KrAlienCard), TODAY).verdict;
+    assert!(matches!(last("261123-5990001"), Verdict::Read(_)));
+    assert!(matches!(last("261122-5990001"), Verdict::Unreadable(_)));
+}
+
+#[test]
+fn korean_cards_expire() {
+    let licence = |lines: &[&str]| read(&twice(&[&["11-05-123456-70", "850314-1990006"][..], lines].concat()));
+    let e = licence(&["2005.06.01 ~ 2015.12.31", "2005.06.01."]);
+    assert_eq!(e.expiry, Some(date(2015, 12, 31)));
+    assert!(e.signals.contains(&Signal::Expired));
+    let e = licence(&["2025.01.01~2031.12.31", "2021.06.01."]);
+    assert_eq!(e.expiry, Some(date(2031, 12, 31)));
+    assert!(!e.signals.contains(&Signal::Expired));
+    assert_eq!(licence(&["2021.06.01."]).expiry, None);
+    let e = read(&twice(&["RESIDENCE CARD", "900101-5990009", "Expiry date 2024.03.15."]));
+    assert!(e.signals.contains(&Signal::Expired));
+    let e = read(&titled(twice(&["101122-3990012", "~ 2025.03.01"]), KrYouthCard));
+    assert!(e.signals.contains(&Signal::Expired));
+    // Read once as 2015 and once as 2075: expired.
+    let mut all = column(0, &["11-05-123456-70", "850314-1990006", "2005.06.01 ~ 2015.12.31"]);
+    all.extend(column(1, &["11-05-123456-70", "850314-1990006", "2005.06.01 ~ 2075.12.31"]));
+    assert!(read(&page(all)).signals.contains(&Signal::Expired));
+}
+
+#[test]
+fn one_holding_checksum_does_not_outweigh_two_that_fail() {
+    let of = |numbers: &[&str]| {
+        let all = (0..).zip(numbers).map(|(p, n)| line(p, 20.0, 40.0, n)).collect::<Vec<_>>();
+        let e = read(&titled(page(all), KrResidentCard));
+        (e.birth.expose(), e.assurance)
+    };
+    let (good, bad) = ("900101-1990006", "900101-1990007");
+    for (numbers, level) in [
+        (&[good, bad][..], AssuranceLevel::Witnessed),
+        (&[bad, good, bad][..], AssuranceLevel::Witnessed),
+        (&[good, bad, good][..], AssuranceLevel::Checked),
+    ] {
+        assert_eq!(of(numbers), (date(1990, 1, 1), level), "{}", numbers.len());
+    }
 }
 
 #[test]

@@ -99,6 +99,44 @@ fn a_personal_number_with_the_date_is_a_witness() {
 }
 
 #[test]
+fn real_names_are_no_specimens() {
+    for (name, specimen) in [
+        ("TEST", false),
+        ("CITIZEN", false),
+        ("ERIKSSON ANNA MARIA", false),
+        ("MODELE", false),
+        ("ESPAÑOLA", false),
+        ("CITIZEN JANE", true),
+        ("MUSTERFRAU", true),
+        ("SPECIMEN", true),
+        ("VZOREC", true),
+        ("UTOPIA", true),
+    ] {
+        let e = read(&twice(&["IDENTITY CARD", name, "Date of birth 12.08.1964"]));
+        assert_eq!(e.signals.contains(&Signal::Specimen), specimen, "{name}");
+    }
+}
+
+#[test]
+fn a_hundred_years_are_never_accepted() {
+    let of = |d: &str| assess(&twice(&["IDENTITY CARD", "Date of birth", d]), TODAY).verdict;
+    assert!(matches!(of("23.11.1926"), Verdict::Read(_)));
+    let Verdict::Unreadable(u) = of("22.11.1926") else { panic!("accepted") };
+    assert_eq!((u.reasons.as_slice(), young(&u)), ([Reason::NotWitnessed].as_slice(), Some(TODAY)));
+}
+
+#[test]
+fn personal_data_are_not_shown() {
+    let page = twice(&["IDENTITY CARD", "Date of birth 12.08.1964", "Date of expiry 31.10.2020"]);
+    let shown = format!("{:?}", assess(&page, TODAY));
+    for part in ["1964", "2020", "12", "-08"] {
+        assert!(!shown.contains(part), "{part}");
+    }
+    let refused = format!("{:?}", refused(&twice(&["IDENTITY CARD", "Date of birth 22.11.1926"])));
+    assert!(!refused.contains("26"));
+}
+
+#[test]
 fn expiry_and_specimen_signals() {
     let e = read(&twice(&["IDENTITY CARD", "MUSTERMANN", "Date of birth 12.08.1964", "Date of expiry 31.10.2020"]));
     assert_eq!(e.signals, [Signal::Expired, Signal::Specimen]);

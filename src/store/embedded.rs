@@ -7,15 +7,19 @@
 //!
 //! The directory is made 0700 and the file 0600; redb locks the file against a second process. A transaction writes
 //! beside the old state (copy on write) and switches over with checksummed commit slots, so a killed process or a torn
-//! write falls back to the last answered state. What this does not give: redb frees the pages of deleted values but
+//! write falls back to the last answered state. A store that failed while running opens itself again ([`base`]). What this does not give: redb frees the pages of deleted values but
 //! does not overwrite them at once, so their bytes can remain in the file until reused. Nothing personal may therefore
 //! be stored unsealed; erasing is done by destroying the sealing key.
 
+mod base;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use super::{Attempts, Batch, CommitError, Key, Limit, Partition, Receipt, Store, StoreError, Stored};
 use crate::audit::{Head, Link};
 use async_trait::async_trait;
+use base::Base;
 use jiff::Timestamp;
 use redb::{Database, ReadableDatabase};
 use std::fs;
@@ -80,15 +84,15 @@ type Job = Box<dyn FnOnce(&mut Tables<'_>) -> Applied + Send>;
 
 /// A job that has been applied, not yet synced.
 struct Applied {
-    /// Whether the transaction must not be committed.
-    failed: bool,
+    /// Why the transaction must not be committed, if so.
+    failed: Option<StoreError>,
     /// Answers the caller, with the error of the commit if it failed.
     answer: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
 }
 
 /// The open store. Dropping it waits for the changes that were already accepted.
 pub struct Embedded {
-    database: Arc<Database>,
+    base: Arc<Base>,
     queue: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -96,18 +100,21 @@ pub struct Embedded {
 impl Embedded {
     /// Opens the store, or makes it. Blocks: after a crash the file is checked first.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
-        let file = private_file(&settings.directory)?;
-        let backend = redb::backends::FileBackend::new(file).map_err(opened)?;
-        let builder = Database::builder().set_cache_size(settings.cache_bytes).create_with_backend(backend);
-        let database = Arc::new(builder.map_err(opened)?);
-        let transaction = begin(&database)?;
-        tables::prepare(&transaction)?;
-        transaction.commit().map_err(redb::Error::from)?;
+        let (directory, cache_bytes) = (settings.directory.clone(), settings.cache_bytes);
+        let base = Base::open(Box::new(move || {
+            let backend = redb::backends::FileBackend::new(private_file(&directory)?).map_err(opened)?;
+            Database::builder().set_cache_size(cache_bytes).create_with_backend(backend).map_err(opened)
+        }))?;
+        Self::start(base, settings.queue)
+    }
 
-        let (queue, waiting) = mpsc::channel(settings.queue.max(1));
-        let shared = Arc::clone(&database);
+    /// Starts the writer.
+    fn start(base: Base, queue: usize) -> Result<Self, OpenError> {
+        let base = Arc::new(base);
+        let (queue, waiting) = mpsc::channel(queue.max(1));
+        let shared = Arc::clone(&base);
         let writer = std::thread::Builder::new().name("store".into()).spawn(move || write_all(&shared, waiting))?;
-        Ok(Self { database, queue: Some(queue), writer: Some(writer) })
+        Ok(Self { base, queue: Some(queue), writer: Some(writer) })
     }
 
     /// Has the writer do `work` and waits until it is synced.
@@ -120,19 +127,26 @@ impl Embedded {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |tables| {
             let result = work(tables);
-            let failed = result.as_ref().is_err_and(|error| matches!((*error).into(), CommitError::Store(_)));
+            let failed = result.as_ref().err().and_then(|error| match (*error).into() {
+                CommitError::Store(error) => Some(error),
+                CommitError::Conflict | CommitError::TooLarge | CommitError::WrongPartition => None,
+            });
             let answer = move |synced: Result<(), StoreError>| {
                 // A caller that no longer waits needs no answer.
                 let _ = answer.send(synced.map_err(E::from).and(result));
             };
             Applied { failed, answer: Box::new(answer) }
         });
+        self.send(job)?;
+        answered.await.map_err(|_| E::from(StoreError::Unavailable))?
+    }
+
+    fn send(&self, job: Job) -> Result<(), StoreError> {
         let queue = self.queue.as_ref().ok_or(StoreError::Unavailable)?;
         queue.try_send(job).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::Unavailable,
-        })?;
-        answered.await.map_err(|_| E::from(StoreError::Unavailable))?
+        })
     }
 }
 
@@ -150,11 +164,11 @@ impl Drop for Embedded {
 impl Store for Embedded {
     async fn get(&self, key: &Key, now: Timestamp) -> Result<Option<Stored>, StoreError> {
         // One descent of a tree that is mostly cached: cheaper than a hop to another thread.
-        let reading = self.database.begin_read().map_err(corrupt)?;
-        let values = reading.open_table(tables::VALUES).map_err(corrupt)?;
-        let found = values.get(&key.bytes()).map_err(corrupt)?;
-        let stored = found.map(|guard| tables::stored(guard.value())).transpose()?;
-        Ok(stored.filter(|stored| !tables::expired(stored.expires_at, now)))
+        let stored = self.base.with(|database| {
+            let values = database.begin_read()?.open_table(tables::VALUES)?;
+            Ok(values.get(&key.bytes())?.map(|guard| tables::stored(guard.value())))
+        })?;
+        Ok(stored.transpose()?.filter(|stored| !tables::expired(stored.expires_at, now)))
     }
 
     async fn commit(&self, batch: Batch, now: Timestamp) -> Result<Receipt, CommitError> {
@@ -173,16 +187,16 @@ impl Store for Embedded {
     }
 
     async fn trail(&self, partition: Partition, after: u64, at_most: usize) -> Result<Vec<Link>, StoreError> {
-        let database = Arc::clone(&self.database);
-        let read = move || read_trail(&database, partition.number(), after, at_most.min(TRAIL));
+        let base = Arc::clone(&self.base);
+        let read = move || read_trail(&base, partition.number(), after, at_most.min(TRAIL));
         tokio::task::spawn_blocking(read).await.map_err(|_| StoreError::Unavailable)?
     }
 
     async fn head(&self, partition: Partition) -> Result<Head, StoreError> {
-        let reading = self.database.begin_read().map_err(corrupt)?;
-        let heads = reading.open_table(tables::HEADS).map_err(corrupt)?;
-        let found = heads.get(partition.number()).map_err(corrupt)?;
-        Ok(found.map_or(Head::GENESIS, |guard| tables::head(guard.value())))
+        self.base.with(|database| {
+            let heads = database.begin_read()?.open_table(tables::HEADS)?;
+            Ok(heads.get(partition.number())?.map_or(Head::GENESIS, |guard| tables::head(guard.value())))
+        })
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -200,15 +214,21 @@ impl Store for Embedded {
         if self.queue.as_ref().is_none_or(mpsc::Sender::is_closed) {
             return Err(StoreError::Unavailable);
         }
-        let reading = self.database.begin_read().map_err(corrupt)?;
-        let meta = reading.open_table(tables::META).map_err(corrupt)?;
-        let format = meta.get("format").map_err(corrupt)?.map(|guard| guard.value());
+        if self.base.failed() {
+            // Wakes the writer, which then tries to open the database again.
+            self.send(Box::new(|_| Applied { failed: None, answer: Box::new(|_| ()) }))?;
+            return Err(StoreError::Unavailable);
+        }
+        let format = self.base.with(|database| {
+            let meta = database.begin_read()?.open_table(tables::META)?;
+            Ok(meta.get("format")?.map(|guard| guard.value()))
+        })?;
         if format == Some(FORMAT) { Ok(()) } else { Err(StoreError::Corrupt) }
     }
 }
 
 /// The writer: until the last sender is gone, takes what waits, and settles it as one group.
-fn write_all(database: &Database, mut waiting: mpsc::Receiver<Job>) {
+fn write_all(base: &Base, mut waiting: mpsc::Receiver<Job>) {
     while let Some(first) = waiting.blocking_recv() {
         let mut group = vec![first];
         while group.len() < GROUP {
@@ -217,27 +237,42 @@ fn write_all(database: &Database, mut waiting: mpsc::Receiver<Job>) {
                 Err(_) => break,
             }
         }
-        settle(database, group);
+        settle(base, group);
     }
 }
 
-/// Applies a group in one transaction, syncs it, and answers each. If the transaction fails, it fails for all of them.
-fn settle(database: &Database, group: Vec<Job>) {
-    let Ok(transaction) = begin(database) else { return };
+/// Applies a group in one transaction, syncs it, and answers each. If the transaction fails, it fails for all of them;
+/// who gets no answer takes that for [`StoreError::Unavailable`].
+fn settle(base: &Base, group: Vec<Job>) {
+    if !base.mend() {
+        return;
+    }
     let mut answers = Vec::with_capacity(group.len());
-    let (mut failed, mut changed) = (false, false);
-    if let Ok(mut tables) = Tables::open(&transaction) {
+    let synced = base.with(|database| {
+        let transaction = begin(database)?;
+        let mut failed = None;
+        let mut tables = Tables::open(&transaction)?;
         for job in group {
             let applied = job(&mut tables);
-            failed |= applied.failed;
+            failed = failed.or(applied.failed);
             answers.push(applied.answer);
         }
-        changed = tables.changed;
-    }
-    let synced = match (failed, changed) {
-        (true, _) => transaction.abort().map_err(|_| StoreError::Unavailable).and(Err(StoreError::Unavailable)),
-        (false, false) => transaction.abort().map_err(|_| StoreError::Unavailable),
-        (false, true) => transaction.commit().map_err(|_| StoreError::Unavailable),
+        let changed = tables.changed;
+        drop(tables);
+        if failed.is_some() || !changed {
+            transaction.abort()?;
+        } else {
+            transaction.commit()?;
+        }
+        if failed == Some(StoreError::Unavailable) {
+            // An access failed inside; this tells whether the database takes another.
+            drop(begin(database)?);
+        }
+        Ok(failed)
+    });
+    let synced = match synced {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) | Err(_) => Err(StoreError::Unavailable),
     };
     for answer in answers {
         answer(synced);
@@ -254,18 +289,23 @@ fn begin(database: &Database) -> Result<redb::WriteTransaction, redb::Error> {
     Ok(transaction)
 }
 
-fn read_trail(database: &Database, chain: u8, after: u64, at_most: usize) -> Result<Vec<Link>, StoreError> {
-    let reading = database.begin_read().map_err(corrupt)?;
-    let links = reading.open_table(tables::LINKS).map_err(corrupt)?;
+fn read_trail(base: &Base, chain: u8, after: u64, at_most: usize) -> Result<Vec<Link>, StoreError> {
     let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
-    let range = links.range((chain, first)..=(chain, u64::MAX)).map_err(corrupt)?;
-    let read = |item: Result<_, redb::StorageError>| item.map_err(corrupt);
-    range.take(at_most).map(|item| read(item).map(|(key, row)| tables::link(key.value().1, row.value()))).collect()
+    base.with(|database| {
+        let links = database.begin_read()?.open_table(tables::LINKS)?;
+        let range = links.range((chain, first)..=(chain, u64::MAX))?;
+        let read = |item: Result<_, redb::StorageError>| item.map_err(redb::Error::from);
+        range.take(at_most).map(|item| read(item).map(|(key, row)| tables::link(key.value().1, row.value()))).collect()
+    })
 }
 
 /// What a failed access means to the caller. The database's own words are not passed on.
 fn corrupt(error: impl Into<redb::Error>) -> StoreError {
-    match error.into() {
+    corrupt_ref(&error.into())
+}
+
+fn corrupt_ref(error: &redb::Error) -> StoreError {
+    match error {
         redb::Error::Corrupted(_) | redb::Error::TableTypeMismatch { .. } | redb::Error::TableDoesNotExist(_) => {
             StoreError::Corrupt
         }

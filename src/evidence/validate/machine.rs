@@ -52,8 +52,8 @@ pub(super) fn judge(zone: &Zone, visual: &Visual, today: Date) -> Option<Finding
     // Weaker readings of the same print may be outvoted; the same strength, or another place, may not.
     let passes = |of: &Reading| passes(&zone.readings, of);
     let outvoted = |r: &Reading| r.place.same_row(&one.place) && strength(r) < best && passes(r) < passes(one);
-    // Another zone in the picture is another person's, however weak its reading.
-    let elsewhere = |r: &Reading| !same_print(&r.place, &one.place);
+    // Another zone in the picture is another person's, however weak its reading. One without a year is misread filler.
+    let elsewhere = |r: &Reading| r.birth.year.is_some() && !same_print(&r.place, &one.place);
     let weighty = |r: &Reading| strength(r) >= best.min(Strength::Both) && !outvoted(r);
     let contradicts = |r: &Reading| r.birth != one.birth && (elsewhere(r) || weighty(r));
     if zone.readings.iter().any(contradicts) {

@@ -56,15 +56,17 @@ pub(super) fn specimen(row: &Row, nation: Option<&[u8]>, first: Option<&Vec<u8>>
 /// Whether the words of a line name a published specimen: a word that is printed over specimens or made up for them, or
 /// the whole name of a known one. Words that are also names of real people (Test, Citizen, Eriksson) say nothing alone.
 pub(crate) fn is_specimen_text<'a>(words: impl Iterator<Item = &'a [u8]>) -> bool {
-    const PEOPLE: [[&[u8]; 2]; 5] = [
+    const PEOPLE: [[&[u8]; 2]; 6] = [
         [b"CITIZEN", b"JANE"],
         [b"CITIZEN", b"JOHN"],
         [b"JANE", b"CITIZEN"],
         [b"JOHN", b"CITIZEN"],
         [b"TEST", b"TEST"],
+        [b"ESPANOLA", b"ESPANOLA"],
     ];
     let mut last: &[u8] = b"";
     words.filter(|w| !w.is_empty()).any(|word| {
+        // An MRZ has the issuer (three letters) right before the first name.
         let known = PEOPLE.iter().any(|p| last.ends_with(p[0]) && last.len() <= p[0].len() + 3 && word == p[1]);
         last = word;
         known || is_specimen_word(word)

@@ -85,3 +85,11 @@ fn front_and_back_of_one_card() {
     assert!(e.witnesses.contains(&Witness::PrintedDate));
     assert!(e.assurance > AssuranceLevel::Unwitnessed);
 }
+
+#[test]
+fn a_misread_filler_is_no_other_zone() {
+    // `C` for a filler looks like a check digit of an unknown date.
+    let mut text = passport("900101");
+    text[0].replace_range(23..24, "C");
+    assert_eq!(read(&page(lines(0, &text))).assurance, AssuranceLevel::Checked);
+}

@@ -12,7 +12,7 @@ mod token;
 use crate::config::{self, Settings};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Reads a date of birth off an identity document, decides whether the person is old enough, and answers over gRPC.
@@ -108,6 +108,13 @@ impl<E: std::error::Error> From<E> for Failed {
             cause = error.source();
         }
         Self(words)
+    }
+}
+
+impl Failed {
+    /// Why something failed, and with which file: a path is not personal, and without it nobody knows where to look.
+    fn at(path: &Path, error: impl std::fmt::Display) -> Self {
+        Self(format!("{}: {error}", path.display()))
     }
 }
 

@@ -160,9 +160,16 @@ pub struct Settings {
 #[error("log.filter must be a level, or a list such as `warn,idgate=debug`")]
 pub struct BadFilter;
 
+impl Settings {
+    /// The filter, if it is one.
+    pub fn filter(&self) -> Result<Targets, BadFilter> {
+        self.filter.parse().map_err(|_| BadFilter)
+    }
+}
+
 /// Starts logging to standard error. A second call changes nothing.
 pub fn start(settings: &Settings) -> Result<(), BadFilter> {
-    let filter: Targets = settings.filter.parse().map_err(|_| BadFilter)?;
+    let filter = settings.filter()?;
     let registry = tracing_subscriber::registry().with(filter);
     let started = match settings.format {
         LogFormat::Text => {

@@ -160,6 +160,22 @@ impl From<PolicyDigest> for String {
     }
 }
 
+/// The codes that ISO 3166-1 assigns, and `XK`, which it leaves to users and which is used everywhere for Kosovo. Codes
+/// that look right and are not there (`UK`, `EL`) are refused: the rules of another place must not be applied silently.
+const COUNTRIES: &str = "\
+    AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW \
+    BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI \
+    FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN \
+    IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME \
+    MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF \
+    PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV \
+    SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE \
+    YT ZA ZM ZW XK";
+
+fn is_country(code: [u8; 2]) -> bool {
+    COUNTRIES.as_bytes().chunks(3).any(|known| known.starts_with(&code))
+}
+
 /// A country (ISO 3166-1 alpha-2) with an optional subdivision (ISO 3166-2), upper case: `KR`, `US-CA`; `ZZ` is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -208,7 +224,7 @@ impl FromStr for Jurisdiction {
             None => (s, None),
         };
         let country: [u8; 2] = country.as_bytes().try_into().map_err(|_| BAD)?;
-        if !country.iter().all(u8::is_ascii_uppercase) {
+        if country != Self::UNKNOWN.country && !is_country(country) {
             return Err(BAD);
         }
         let subdivision = match sub {
@@ -388,11 +404,15 @@ closed_enum! {
         Expired = "expired",
         /// The document is a published specimen.
         Specimen = "specimen",
+        /// A stated date of birth does not suffice here: a document has to be shown.
+        DocumentRequired = "document_required",
+        /// The file could not be opened (`idgate scan` only).
+        UnreadableFile = "unreadable_file",
     }
 }
 
 impl Reason {
-    /// Whether another picture of the same document can help.
+    /// Whether another picture, or the first one, can help.
     pub const fn retryable(self) -> bool {
         match self {
             Self::EmptyFile
@@ -416,7 +436,9 @@ impl Reason {
             | Self::NumberUnreadable
             | Self::NotWitnessed
             | Self::ImpossibleDate
-            | Self::Inconsistent => true,
+            | Self::Inconsistent
+            | Self::DocumentRequired
+            | Self::UnreadableFile => true,
             Self::UnsupportedDocument | Self::BirthDateUnknown | Self::Expired | Self::Specimen => false,
         }
     }
@@ -463,7 +485,16 @@ mod tests {
         for ok in ["KR", "US-CA", "CA-QC", "GB-ENG", "ZZ"] {
             assert_eq!(ok.parse::<Jurisdiction>().unwrap().to_string(), ok);
         }
-        for bad in ["", "K", "kr", "KOR", "US-", "US-cali", "US-CALI", "대한"] {
+        for bad in ["", "K", "kr", "KOR", "US-", "US-cali", "US-CALI", "대한", "R ", " K"] {
+            assert!(bad.parse::<Jurisdiction>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_countries_that_there_are_are_taken() {
+        assert_eq!(COUNTRIES.split(' ').collect::<std::collections::BTreeSet<_>>().len(), 249 + 1);
+        assert!(COUNTRIES.split(' ').all(|code| code.len() == 2 && code.parse::<Jurisdiction>().is_ok()));
+        for bad in ["UK", "EL", "QQ", "XX", "EU", "AN", "UK-ENG", "ZY"] {
             assert!(bad.parse::<Jurisdiction>().is_err(), "{bad}");
         }
     }

@@ -93,7 +93,7 @@ async fn call_all(settings: &Settings, address: SocketAddr, arguments: &Argument
     let mut client = AgeGateServiceClient::new(channel);
     let mut pictures = Vec::new();
     for file in &arguments.files {
-        let image = std::fs::read(file).map_err(|error| Failed(format!("{}: {error}", file.display())))?;
+        let image = std::fs::read(file).map_err(|error| Failed::at(file, error))?;
         pictures.push((file.display().to_string(), image));
     }
     if arguments.files.is_empty() {

@@ -1,6 +1,6 @@
 //! `idgate keys`: making, rotating and showing keys.
 
-use super::{Outcome, Place};
+use super::{Failed, Outcome, Place};
 use crate::config::keys::{self, Signature};
 use clap::{Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -54,11 +54,14 @@ impl From<Algorithm> for Signature {
 pub(super) fn run(action: Action) -> Outcome {
     match action {
         Action::Generate { directory, algorithm } => {
-            println!("{}", keys::generate(&directory, algorithm.into())?);
+            println!(
+                "{}",
+                keys::generate(&directory, algorithm.into()).map_err(|error| Failed::at(&directory, error))?
+            );
             eprintln!("signing keys are in {}; the public ones are above", directory.display());
         }
         Action::Rotate { directory } => {
-            println!("{}", keys::rotate(&directory)?);
+            println!("{}", keys::rotate(&directory).map_err(|error| Failed::at(&directory, error))?);
             eprintln!("rotated; restart the server to sign with the new key");
         }
         Action::Jwks { place, directory } => {
@@ -66,10 +69,10 @@ pub(super) fn run(action: Action) -> Outcome {
                 Some(directory) => directory,
                 None => keys::directory(&place.settings()?),
             };
-            println!("{}", keys::jwks(&directory)?);
+            println!("{}", keys::jwks(&directory).map_err(|error| Failed::at(&directory, error))?);
         }
         Action::Secret { file } => {
-            keys::secret(&file)?;
+            keys::secret(&file).map_err(|error| Failed::at(&file, error))?;
             eprintln!("made {}", file.display());
         }
     }

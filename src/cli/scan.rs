@@ -3,13 +3,13 @@
 use super::{Outcome, Place};
 use crate::config;
 use crate::flows::pool::ReadImage;
-use crate::flows::scan::{Scanned, latest_date, most_bytes, scan};
+use crate::flows::scan::{Scanned, latest_date, scan};
 use crate::secret::Sensitive;
 use crate::terms::Reason;
 use clap::Args;
 use serde::Serialize;
 use std::fs::File;
-use std::io::{IsTerminal, Read, Write};
+use std::io::{ErrorKind, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -85,26 +85,37 @@ fn outcome(scanned: &Scanned) -> &'static str {
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let place = Place { models: arguments.models.clone(), ..Place::default() };
     let read = config::reader(place.models.as_deref().unwrap_or(Path::new("")))?;
+    let most = config::Settings::load(None)?.server.image_bytes;
+    let scan = |file: &Path| scan_file(file, &*read, most);
+    match scan_all(arguments, &scan, &mut std::io::stdout().lock()) {
+        // Whoever read the lines has had enough of them.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error.into()),
+        Ok(true) => Ok(ExitCode::SUCCESS),
+        Ok(false) => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// Writes a line for each file, and says whether all of them could be opened.
+fn scan_all(arguments: &Arguments, scan: &dyn Fn(&Path) -> Scanned, out: &mut dyn Write) -> std::io::Result<bool> {
     let progress = arguments.files.len() > 1 && std::io::stderr().is_terminal() && !std::io::stdout().is_terminal();
     let width = arguments.files.iter().map(|file| name(file).chars().count()).max().unwrap_or(0).clamp(4, 40);
-    let mut out = std::io::stdout().lock();
     if !arguments.json {
         writeln!(out, "{}", header(width))?;
     }
-    let (begun, mut found) = (Instant::now(), 0usize);
+    let (begun, mut found, mut all_opened) = (Instant::now(), 0usize, true);
     for (n, file) in arguments.files.iter().enumerate() {
         if progress {
             eprint!("\r{} of {} …", n + 1, arguments.files.len());
         }
-        let scanned = scan_file(file, &*read);
+        let scanned = scan(file);
         found += usize::from(scanned.date_of_birth.is_some());
-        if arguments.json {
-            let name = file.to_string_lossy();
-            serde_json::to_writer(&mut out, &Line::new(&name, &scanned))?;
-            writeln!(out)?;
-        } else {
-            writeln!(out, "{}", row(&name(file), width, &scanned))?;
-        }
+        all_opened &= !scanned.reasons.contains(&Reason::UnreadableFile);
+        let line = match arguments.json {
+            true => serde_json::to_string(&Line::new(&file.to_string_lossy(), &scanned))?,
+            false => row(&name(file), width, &scanned),
+        };
+        writeln!(out, "{line}")?;
         out.flush()?;
     }
     if progress {
@@ -118,24 +129,24 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             begun.elapsed().as_secs_f64()
         );
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(all_opened)
 }
 
-/// Reads one file. One that cannot be read is reported like an empty one.
-fn scan_file(file: &Path, read: &ReadImage) -> Scanned {
-    match picture(file) {
-        Ok(image) => scan(image, read, latest_date()),
+/// Reads one file. One that cannot be opened has its line too.
+fn scan_file(file: &Path, read: &ReadImage, most: usize) -> Scanned {
+    match picture(file, most) {
+        Ok(image) => scan(image, read, latest_date(), most),
         Err(error) => {
             eprintln!("idgate: {}: {error}", file.display());
-            Scanned::nothing(Reason::EmptyFile)
+            Scanned::nothing(Reason::UnreadableFile)
         }
     }
 }
 
 /// The file's bytes, at most one more than are looked at, in memory that was taken once.
-fn picture(file: &Path) -> std::io::Result<Sensitive<Vec<u8>>> {
+fn picture(file: &Path, most: usize) -> std::io::Result<Sensitive<Vec<u8>>> {
     let file = File::open(file)?;
-    let most = most_bytes().saturating_add(1);
+    let most = most.saturating_add(1);
     let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).saturating_add(1).min(most);
     let mut image = Sensitive::new(Vec::with_capacity(size));
     file.take(u64::try_from(most).unwrap_or(u64::MAX)).read_to_end(image.expose_mut())?;
@@ -209,13 +220,38 @@ mod tests {
         );
     }
 
+    fn arguments(files: &[&str]) -> Arguments {
+        Arguments { json: true, models: None, files: files.iter().map(PathBuf::from).collect() }
+    }
+
     #[test]
-    fn a_missing_file_and_a_directory_have_their_line() {
+    fn a_missing_file_and_a_directory_have_their_line_and_are_not_passed_over() {
         let unread = |_: Sensitive<Vec<u8>>, _: jiff::civil::Date, _: &crate::evidence::Limits| -> _ {
             panic!("there is nothing to read")
         };
-        for file in ["/nonexistent/picture.jpg", "/"] {
-            assert_eq!(scan_file(Path::new(file), &unread).reasons, [Reason::EmptyFile], "{file}");
+        let scan = |file: &Path| scan_file(file, &unread, 10);
+        let mut out = Vec::new();
+        let all_opened = scan_all(&arguments(&["/nonexistent/picture.jpg", "/"]), &scan, &mut out).unwrap();
+        let lines = String::from_utf8(out).unwrap();
+        assert_eq!((lines.lines().count(), all_opened), (2, false));
+        assert!(lines.lines().all(|line| line.contains(r#""reasons":["unreadable_file"]"#)), "{lines}");
+        let scan = |_: &Path| Scanned::nothing(Reason::EmptyFile);
+        assert!(scan_all(&arguments(&["a"]), &scan, &mut Vec::new()).unwrap(), "it was opened");
+    }
+
+    #[test]
+    fn a_reader_of_lines_who_leaves_is_told_apart_from_other_errors() {
+        struct Gone;
+        impl Write for Gone {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
         }
+        let scan = |_: &Path| Scanned::nothing(Reason::EmptyFile);
+        let error = scan_all(&arguments(&["a"]), &scan, &mut Gone).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
     }
 }

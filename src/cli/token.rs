@@ -50,7 +50,17 @@ pub(super) fn run(action: Action) -> Outcome {
                 purposes: parse(&purpose, Purpose::ALL)?,
                 minutes,
             };
-            println!("{}", keys::mint(&place.settings()?, key.as_deref(), bearer)?.as_str());
+            let settings = place.settings()?;
+            let own = keys::caller_key(&settings);
+            let made = key.is_none() && !own.exists();
+            let token = keys::mint(&settings, key.as_deref(), bearer)?;
+            if made {
+                eprintln!(
+                    "made a development key, {}: only a server with the same data directory accepts this token",
+                    own.display()
+                );
+            }
+            println!("{}", token.as_str());
         }
         Action::Verify { place, relying_party, token } => {
             let settings = place.settings()?;

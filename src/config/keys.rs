@@ -37,9 +37,15 @@ impl From<Signature> for Algorithm {
 /// A bearer token was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
-    /// There is no key to sign with.
-    #[error("no key to sign with: {0}; start `idgate serve` once in development, or give --key")]
-    Key(#[from] KeyError),
+    /// The key cannot be used.
+    #[error("{0}: {1}")]
+    Key(PathBuf, KeyError),
+    /// There is none in production.
+    #[error("in production there is no key to sign with here; give one with --key")]
+    NoKey,
+    /// The server would refuse it.
+    #[error("the server accepts no token that lives longer than {0} minutes (callers.longest_minutes)")]
+    TooLong(u32),
     /// The token cannot be made.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -131,13 +137,16 @@ pub struct Bearer {
 /// Mints a bearer token, with the development caller key or the one given. In development the key is made if missing,
 /// so that a token can be minted before the server's first start.
 pub fn mint(settings: &Settings, key: Option<&Path>, bearer: Bearer) -> Result<Token, MintError> {
+    if bearer.minutes > settings.callers.longest_minutes {
+        return Err(MintError::TooLong(settings.callers.longest_minutes));
+    }
     let key = match key {
-        Some(path) => files::load_key(path)?,
-        None if settings.production() => return Err(KeyError::File(std::io::ErrorKind::NotFound).into()),
-        None => {
-            private_directory(&settings.data_dir).map_err(KeyError::from)?;
-            development_caller(settings)?
-        }
+        Some(path) => files::load_key(path).map_err(|error| MintError::Key(path.to_owned(), error))?,
+        None if settings.production() => return Err(MintError::NoKey),
+        None => private_directory(&settings.data_dir)
+            .map_err(KeyError::from)
+            .and_then(|()| development_caller(settings))
+            .map_err(|error| MintError::Key(caller_key(settings), error))?,
     };
     let mint = Mint {
         relying_party: bearer.relying_party,
@@ -163,7 +172,8 @@ pub fn verify(
     audience: &RelyingParty,
 ) -> Result<serde_json::Value, VerifyError> {
     let now = Timestamp::now();
-    let issuer = crate::tokens::Issuer::new(&settings.tokens.issuer, files::load(directory)?)?;
+    let ring = files::load(directory).map_err(|error| VerifyError::Key(directory.to_owned(), error))?;
+    let issuer = crate::tokens::Issuer::new(&settings.tokens.issuer, ring)?;
     issuer.verify(token, audience, now)?;
     claims(token).ok_or(VerifyError::Rejected(crate::tokens::Rejected::Malformed))
 }
@@ -172,8 +182,8 @@ pub fn verify(
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The keys cannot be read.
-    #[error(transparent)]
-    Key(#[from] KeyError),
+    #[error("{0}: {1}")]
+    Key(PathBuf, KeyError),
     /// The issuer's name cannot be used.
     #[error(transparent)]
     Token(#[from] TokenError),

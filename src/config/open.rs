@@ -11,7 +11,7 @@ use crate::store::{Handles, Store};
 use crate::telemetry::Metrics;
 use crate::terms::Malformed;
 use crate::tokens::callers::{Callers, Trust, Trusted};
-use crate::tokens::keys::{Algorithm, KeyError};
+use crate::tokens::keys::{Algorithm, KeyError, KeyRing, SigningKey};
 use crate::tokens::{Issuer, TokenError, files};
 use jiff::{SignedDuration, Timestamp};
 use std::path::{Path, PathBuf};
@@ -36,15 +36,18 @@ pub enum OpenError {
     #[error("callers: {0}")]
     Callers(KeyError),
     /// The store cannot be opened.
-    #[error("store: {0}")]
-    Store(#[from] embedded::OpenError),
+    #[error("store in {0}: {1}")]
+    Store(PathBuf, embedded::OpenError),
+    /// A directory cannot be made or used.
+    #[error("{0}: {1}")]
+    Directory(PathBuf, std::io::Error),
     /// The rule table is broken.
     #[error("rules: {0}")]
     Rules(#[from] TableError),
     /// Development keys in production.
     #[error("production refuses development keys: {0}")]
     DevelopmentKeys(&'static str),
-    /// The system gave no thread or directory.
+    /// The system gave no thread.
     #[error("{0}")]
     Io(#[from] std::io::Error),
 }
@@ -77,16 +80,38 @@ pub fn policy_table() -> Result<String, OpenError> {
     Ok(RuleSet::embedded()?.table())
 }
 
-/// Whether everything that settings name is there and fits, without opening the store. In development nothing needs to
-/// be there.
+/// Whether everything that settings name is there and fits, as [`open`] would find it, without opening the store or
+/// making anything. What development makes by itself need not be there.
 pub fn check(settings: &Settings) -> Result<(), OpenError> {
     RuleSet::embedded()?;
+    let directory = &settings.data_dir;
+    if directory.exists() && !directory.is_dir() {
+        return Err(OpenError::Directory(directory.clone(), std::io::ErrorKind::NotADirectory.into()));
+    }
     if settings.production() {
         keyed(settings)?;
         handles(settings)?;
+    } else {
+        Issuer::new(&settings.tokens.issuer, existing_ring(settings)?)?;
+        accepted(settings, configured(settings)?)?;
+        if secret_file(settings).exists() || !settings.store.secret.as_os_str().is_empty() {
+            handles(settings)?;
+        }
     }
     let directory = models_directory(&settings.ocr.models);
     OcrReader::load(&directory).map(drop).map_err(|error| OpenError::Models(directory, error))
+}
+
+/// The signing keys that are there, or for a moment some of which nothing is kept.
+fn existing_ring(settings: &Settings) -> Result<KeyRing, OpenError> {
+    let directory = keys::directory(settings);
+    let ring = match files::load(&directory) {
+        Err(KeyError::File(std::io::ErrorKind::NotFound)) => {
+            SigningKey::generate(Algorithm::EdDsa, true).and_then(|(key, _)| KeyRing::new(key, None, Vec::new()))
+        }
+        loaded => loaded,
+    };
+    ring.map_err(|error| OpenError::Key(directory, error))
 }
 
 /// The keys, which must not be for development in production.
@@ -103,15 +128,18 @@ fn keyed(settings: &Settings) -> Result<(Issuer, Callers), OpenError> {
 
 /// Puts the server together around something that reads pictures. Blocks.
 pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError> {
-    keys::private_directory(&settings.data_dir)?;
+    keys::private_directory(&settings.data_dir)
+        .map_err(|error| OpenError::Directory(settings.data_dir.clone(), error))?;
     let metrics = Arc::new(Metrics::default());
     let (issuer, callers) = keyed(settings)?;
     let handles = handles(settings)?;
-    let store: Arc<dyn Store> = Arc::new(Embedded::open(&embedded::Settings {
+    let place = embedded::Settings {
         directory: settings.data_dir.join("store"),
         queue: settings.store.queue,
         cache_bytes: settings.store.cache_bytes,
-    })?);
+    };
+    let store = Embedded::open(&place).map_err(|error| OpenError::Store(place.directory, error))?;
+    let store: Arc<dyn Store> = Arc::new(store);
     Ok(App {
         store,
         handles,
@@ -142,26 +170,41 @@ fn issuer(settings: &Settings) -> Result<Issuer, OpenError> {
 }
 
 fn callers(settings: &Settings) -> Result<Callers, OpenError> {
-    let mut trusted = Vec::new();
-    for key in &settings.callers.trusted {
-        let trust = key.relying_party.clone().map_or(Trust::Issuer, Trust::Party);
-        let loaded = Trusted::load(&key.file, &trust).map_err(|error| OpenError::Key(key.file.clone(), error))?;
-        trusted.extend(loaded);
-    }
+    let mut trusted = configured(settings)?;
     if !settings.production() {
         let key =
             keys::development_caller(settings).map_err(|error| OpenError::Key(keys::caller_key(settings), error))?;
         tracing::warn!("callers are accepted with a DEVELOPMENT key (`idgate token mint` signs with it)");
         trusted.push(Trusted::new(key.public().clone(), Trust::Issuer));
     }
+    accepted(settings, trusted)
+}
+
+/// The callers' keys that settings name.
+fn configured(settings: &Settings) -> Result<Vec<Trusted>, OpenError> {
+    let mut trusted = Vec::new();
+    for key in &settings.callers.trusted {
+        let trust = key.relying_party.clone().map_or(Trust::Issuer, Trust::Party);
+        let loaded = Trusted::load(&key.file, &trust).map_err(|error| OpenError::Key(key.file.clone(), error))?;
+        trusted.extend(loaded);
+    }
+    Ok(trusted)
+}
+
+fn accepted(settings: &Settings, trusted: Vec<Trusted>) -> Result<Callers, OpenError> {
     let longest = SignedDuration::from_mins(i64::from(settings.callers.longest_minutes));
     Callers::new(&settings.callers.audience, longest, trusted).map_err(OpenError::Callers)
 }
 
-fn handles(settings: &Settings) -> Result<Handles, OpenError> {
+/// Where the store's secret lies.
+fn secret_file(settings: &Settings) -> PathBuf {
     let set = &settings.store.secret;
-    let path = if set.as_os_str().is_empty() { settings.data_dir.join("dev-store.secret") } else { set.clone() };
-    if !settings.production() && set.as_os_str().is_empty() && !path.exists() {
+    if set.as_os_str().is_empty() { settings.data_dir.join("dev-store.secret") } else { set.clone() }
+}
+
+fn handles(settings: &Settings) -> Result<Handles, OpenError> {
+    let path = secret_file(settings);
+    if !settings.production() && settings.store.secret.as_os_str().is_empty() && !path.exists() {
         keys::secret(&path).map_err(|error| OpenError::Key(path.clone(), error))?;
     }
     let text = files::read_private(&path).map_err(|error| OpenError::Key(path.clone(), error))?;

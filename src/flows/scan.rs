@@ -42,20 +42,15 @@ impl Scanned {
     }
 }
 
-/// The most bytes of a picture that are looked at.
-pub fn most_bytes() -> usize {
-    Limits::default().max_bytes
-}
-
 /// The latest date that it is anywhere (UTC+14) now.
 pub fn latest_date() -> Date {
     let there = Timestamp::now().checked_add(SignedDuration::from_hours(14)).unwrap_or(Timestamp::MAX);
     jiff::tz::TimeZone::UTC.to_datetime(there).date()
 }
 
-/// Reads a picture, which is overwritten.
-pub fn scan(image: Sensitive<Vec<u8>>, read: &ReadImage, today: Date) -> Scanned {
-    let extraction = read(image, today, &Limits::default());
+/// Reads a picture of at most `max_bytes`, which is overwritten.
+pub fn scan(image: Sensitive<Vec<u8>>, read: &ReadImage, today: Date, max_bytes: usize) -> Scanned {
+    let extraction = read(image, today, &Limits { max_bytes, ..Limits::default() });
     let timings = extraction.timings;
     match extraction.verdict {
         Verdict::Read(evidence) => Scanned {

@@ -181,6 +181,9 @@ impl App {
     ) -> Result<Found, Error> {
         let now = self.now();
         let decision = policy::decide(rule, Basis::Declared(birth), &self.facts(relying_party), now)?;
+        if let policy::Outcome::Unreadable { reasons, .. } = decision.outcome() {
+            reasons.iter().for_each(|reason| self.metrics.unreadable(reason.as_str()));
+        }
         Ok(Found { decision, at: now, image: None })
     }
 

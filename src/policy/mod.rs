@@ -190,7 +190,7 @@ impl Case<'_> {
             consent
         } else {
             self.steps.push(Step::DeclarationCannotAllow { accepted });
-            Outcome::unreadable(vec![Reason::NotWitnessed])
+            Outcome::unreadable(vec![Reason::DocumentRequired])
         };
         Ok(Findings {
             keeps_nothing: outcome == Outcome::Blocked,

@@ -348,7 +348,7 @@ fn a_declared_date_denies_but_never_allows() {
                 Ok(declared) => {
                     assert!(declared.grant().is_none() && declared.thresholds().is_empty());
                     let expected = match document.outcome() {
-                        Outcome::Allowed => unreadable(&[Reason::NotWitnessed], true),
+                        Outcome::Allowed => unreadable(&[Reason::DocumentRequired], true),
                         other => other.clone(),
                     };
                     assert_eq!(*declared.outcome(), expected);

@@ -294,6 +294,8 @@ fn reason(reason: Reason) -> proto::Reason {
         Reason::Inconsistent => proto::Reason::Inconsistent,
         Reason::Expired => proto::Reason::Expired,
         Reason::Specimen => proto::Reason::Specimen,
+        Reason::DocumentRequired => proto::Reason::DocumentRequired,
+        Reason::UnreadableFile => proto::Reason::UnreadableFile,
     }
 }
 

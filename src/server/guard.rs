@@ -9,7 +9,7 @@ use super::Settings;
 use super::access::{self, Needs, Row};
 use super::budget::{ANONYMOUS_BYTES, Budget, Counted, Held, Meter};
 use super::status::{self, Denied};
-use super::streams::{self, Ending, Side};
+use super::streams::{Ending, Side};
 use crate::flows::{App, Caller, Deadline};
 use crate::telemetry::Metrics;
 use http::{HeaderMap, Request, Response, header};
@@ -87,13 +87,9 @@ impl Gate {
         if self.draining() { Err(status::draining()) } else { Ok(Some(caller)) }
     }
 
-    /// When a stream that nobody has to end is ended.
-    fn end(&self) -> streams::End {
-        streams::end(self.longest_stream, self.closing.subscribe())
-    }
-
-    fn ending(&self, response: Response<Body>) -> Response<Body> {
-        response.map(|body| Ending::body(body, self.end(), Side::Response))
+    /// One side of a stream that nobody has to end.
+    fn ending(&self, body: Body, side: Side) -> Body {
+        Ending::body(body, side, self.longest_stream, self.closing.subscribe())
     }
 
     /// Until when the caller waits. A little of its time is left for the answer to travel.
@@ -186,7 +182,10 @@ where
             tokio::time::timeout_at(deadline.instant().into(), answer)
                 .await
                 .unwrap_or_else(|_| Ok(status::denied(Denied::Late).into_http()))
-                .map(|response| if endless { gate.ending(response) } else { response })
+                .map(|response| match endless {
+                    true => response.map(|body| gate.ending(body, Side::Response)),
+                    false => response,
+                })
         }
     };
     let response = response.map(explained);
@@ -219,7 +218,7 @@ fn equip(
     };
     parts.extensions.insert(deadline);
     let body = Counted::body(body, meter);
-    Request::from_parts(parts, if endless { Ending::body(body, gate.end(), Side::Request) } else { body })
+    Request::from_parts(parts, if endless { gate.ending(body, Side::Request) } else { body })
 }
 
 /// A refusal that the machinery between the socket and the services made gets a reason; every other has one.

@@ -17,15 +17,19 @@ use tonic::body::Body;
 use tonic::codegen::Bytes;
 
 /// Tells when a stream must end, and with which status.
-pub type End = Pin<Box<dyn Future<Output = Status> + Send>>;
+type End = Pin<Box<dyn Future<Output = Status> + Send>>;
 
-/// The end of a stream that may take this long, and not longer than the server is open.
-pub fn end(longest: Duration, mut closing: watch::Receiver<bool>) -> End {
+/// By how much the requests of a stream may outlive its answers, so that it is the answers that tell why it ended.
+const AFTER: Duration = Duration::from_secs(1);
+
+/// The end of one side of a stream that may take this long, and not longer than the server is open.
+fn end(side: Side, longest: Duration, mut closing: watch::Receiver<bool>) -> End {
+    let longest = if side == Side::Request { longest.saturating_add(AFTER) } else { longest };
     Box::pin(async move {
-        tokio::select! {
-            () = tokio::time::sleep(longest) => status::stream_over(),
-            // An error means that the gate is gone, and with it the server.
-            _ = closing.wait_for(|closing| *closing) => status::draining(),
+        match tokio::time::timeout(longest, closing.wait_for(|closing| *closing)).await {
+            // An error in here means that the gate is gone, and with it the server.
+            Ok(_) => status::draining(),
+            Err(_) => status::stream_over(),
         }
     })
 }
@@ -49,9 +53,9 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// Lets `body` go on until `end`.
-    pub fn body(body: Body, end: End, side: Side) -> Body {
-        Body::new(Self { inner: body, end, side, over: None, done: false })
+    /// Lets `body` go on until its end.
+    pub fn body(body: Body, side: Side, longest: Duration, closing: watch::Receiver<bool>) -> Body {
+        Body::new(Self { inner: body, end: end(side, longest, closing), side, over: None, done: false })
     }
 
     fn last(&mut self, status: Status) -> Option<Result<Frame<Bytes>, Status>> {
@@ -90,11 +94,8 @@ impl HttpBody for Ending {
                 self.over = Some(status);
                 Poll::Ready(Some(Ok(frame)))
             }
-            (Poll::Ready(status), Poll::Pending) => Poll::Ready(self.last(status)),
-            (Poll::Ready(_), Poll::Ready(frame)) => {
-                self.done = true;
-                Poll::Ready(frame)
-            }
+            // Also where the service has just ended the stream: it saw the end of the requests first.
+            (Poll::Ready(status), _) => Poll::Ready(self.last(status)),
         }
     }
 

@@ -17,6 +17,10 @@ const TYPE: &str = "JWT";
 /// The types that are accepted (RFC 7519, RFC 9068). Our age tokens are not among them.
 const TYPES: &[Option<&str>] = &[None, Some(TYPE), Some("jwt"), Some("at+jwt"), Some("application/at+jwt")];
 
+/// What a PEM file has before a key; there may be remarks above it (RFC 7468, 2). In JSON it does not occur: a JWK with
+/// a certificate holds it in another form (RFC 7517, 4.7).
+const PEM: &[u8] = b"-----BEGIN";
+
 /// What a key may say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
@@ -39,10 +43,10 @@ impl Trusted {
         Self { key, trust }
     }
 
-    /// Trusts the keys in a file: `.pem` holds one public key, anything else a JWK or JWKS.
+    /// Trusts the keys in a file: one public key as PEM, or a JWK or JWKS. The content tells which, not the name.
     pub fn load(path: &Path, trust: &Trust) -> Result<Vec<Self>, KeyError> {
         let bytes = files::read_public(path)?;
-        let is_pem = path.extension().is_some_and(|extension| extension == "pem");
+        let is_pem = bytes.windows(PEM.len()).any(|window| window == PEM);
         let keys = if is_pem { vec![VerifyingKey::from_pem(&bytes)?] } else { VerifyingKey::from_jwks(&bytes)? };
         Ok(keys.into_iter().map(|key| Self::new(key, trust.clone())).collect())
     }

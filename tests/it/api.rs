@@ -84,6 +84,7 @@ async fn a_wrong_field_is_named_and_never_repeated() {
         (CheckAgeRequest { subject_ref: String::new(), ..good() }, "subject_ref"),
         (CheckAgeRequest { subject_ref: "홍길동".to_owned(), ..good() }, "subject_ref"),
         (CheckAgeRequest { jurisdiction: "Korea".to_owned(), ..good() }, "jurisdiction"),
+        (CheckAgeRequest { jurisdiction: "UK".to_owned(), ..good() }, "jurisdiction"),
         (CheckAgeRequest { purpose: 0, ..good() }, "purpose"),
         (CheckAgeRequest { purpose: 77, ..good() }, "purpose"),
         (CheckAgeRequest { purpose: proto::Purpose::DobExtraction.into(), ..good() }, "purpose"),

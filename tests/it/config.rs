@@ -99,6 +99,65 @@ fn development_needs_nothing_and_keeps_its_keys() {
 }
 
 #[test]
+fn a_check_refuses_what_serving_refuses_and_makes_nothing() {
+    let directory = TempDir::new().unwrap();
+    let mut fresh = Settings::load(None).unwrap();
+    fresh.data_dir = directory.path().join("data");
+    let refused = |what: &str, set: &dyn Fn(&mut Settings)| {
+        let mut settings = fresh.clone();
+        set(&mut settings);
+        let error = config::check(&settings).unwrap_err().to_string();
+        assert!(error.contains(what), "{error}");
+        assert!(open(&settings).is_err(), "{what}");
+        drop(std::fs::remove_dir_all(&fresh.data_dir));
+    };
+    config::check(&fresh)
+        .or_else(|error| if matches!(error, OpenError::Models(..)) { Ok(()) } else { Err(error) })
+        .unwrap();
+    assert!(!fresh.data_dir.exists(), "nothing was made");
+    let trust = |file: std::path::PathBuf| config::TrustedKey { file, relying_party: None };
+    refused("nowhere.pem", &|settings| settings.callers.trusted = vec![trust("nowhere.pem".into())]);
+    let twice = directory.path().join("twice");
+    std::fs::write(&twice, keys::generate(&directory.path().join("keys"), Signature::EdDsa).unwrap()).unwrap();
+    refused("same key id", &|settings| settings.callers.trusted = vec![trust(twice.clone()), trust(twice.clone())]);
+    refused("no-secret", &|settings| settings.store.secret = "no-secret".into());
+    refused("tokens", &|settings| settings.tokens.issuer = String::new());
+    refused("callers", &|settings| settings.callers.audience = String::new());
+    let file = directory.path().join("a-file");
+    std::fs::write(&file, "").unwrap();
+    refused("a-file", &|settings| settings.data_dir = file.clone());
+}
+
+#[test]
+fn a_callers_key_is_told_by_its_content_whatever_its_name() {
+    let directory = TempDir::new().unwrap();
+    let mut settings = Settings::load(None).unwrap();
+    settings.data_dir = directory.path().join("data");
+    // From RFC 8410, 10.1: a public key as PEM.
+    let pem = "a remark\n-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+    let file = directory.path().join("shop.pub");
+    std::fs::write(&file, pem).unwrap();
+    settings.callers.trusted = vec![config::TrustedKey { file, relying_party: None }];
+    open(&settings).unwrap();
+}
+
+#[test]
+fn no_token_is_minted_that_the_server_would_refuse() {
+    let directory = TempDir::new().unwrap();
+    let mut settings = Settings::load(None).unwrap();
+    settings.data_dir = directory.path().join("data");
+    let longest = settings.callers.longest_minutes;
+    let minted = |minutes| {
+        let bearer = Bearer { relying_party: "shop".parse().unwrap(), scopes: vec![], purposes: vec![], minutes };
+        keys::mint(&settings, None, bearer)
+    };
+    let refused = minted(longest + 1).unwrap_err().to_string();
+    assert!(refused.contains(&longest.to_string()), "{refused}");
+    assert!(!settings.data_dir.exists(), "nor is a key made for it");
+    minted(longest).unwrap();
+}
+
+#[test]
 fn a_configuration_reads_back_as_it_is_shown() {
     let settings = Settings::load(None).unwrap();
     let shown = settings.to_toml().unwrap();

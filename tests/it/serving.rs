@@ -190,7 +190,15 @@ async fn a_stream_that_nobody_ends_is_ended() {
     let mut health = HealthClient::new(world.channel.clone());
     let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     assert_eq!(watch.message().await.unwrap().unwrap().status, 1);
-    assert_retry_later(&watch.message().await.unwrap_err(), Code::Unavailable, "STREAM_OVER");
+    let mut questions = v1::server_reflection_client::ServerReflectionClient::new(world.channel.clone());
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    let receiver = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    let mut answers = questions.server_reflection_info(receiver).await.unwrap().into_inner();
+    sender.send(list_services(1)).await.unwrap();
+    answers.message().await.unwrap().unwrap();
+    for status in [watch.message().await.unwrap_err(), answers.message().await.unwrap_err()] {
+        assert_retry_later(&status, Code::Unavailable, "STREAM_OVER");
+    }
     health.check(HealthCheckRequest::default()).await.expect("the connection is none the worse");
 }
 

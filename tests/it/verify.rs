@@ -108,8 +108,11 @@ async fn a_stated_date_of_birth_may_deny_but_never_allows() {
     assert!(matches!(child.outcome, Some(Outcome::Blocked(_))));
     let teen = world.check(stated("key-2", born(15, 0))).await.unwrap();
     assert!(matches!(teen.outcome, Some(Outcome::ConsentRequired(_))));
-    let adult = world.check(stated("key-3", born(30, 0))).await;
-    assert!(!matches!(adult.map(|answer| answer.outcome), Ok(Some(Outcome::Allowed(_)))));
+    let adult = world.check(stated("key-3", born(30, 0))).await.unwrap();
+    let Some(Outcome::Unreadable(why)) = &adult.outcome else { panic!("{adult:?}") };
+    assert_eq!((reasons(&adult), why.retryable), (vec![proto::Reason::DocumentRequired], true));
+    assert!(why.reasons[0].message.contains("document"), "says what to do");
+    assert!(world.http("/metrics").await.1.contains(r#"idgate_unreadable_total{reason="document_required"} 1"#));
     let refused = world.check(stated("key-4", "2001-02-29".to_owned())).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "BAD_REQUEST"));
     assert!(!refused.message().contains("2001"), "what was sent is not repeated");

@@ -73,6 +73,7 @@ impl Script {
                 reasons: vec![reason.parse::<Reason>().unwrap()],
                 signals: vec![],
                 kind: None,
+                youngest: None,
             }),
         }
     }

@@ -118,11 +118,7 @@ pub fn decode(bytes: Sensitive<Vec<u8>>, limits: &Limits) -> Result<Frame, Reaso
     Frame::new(Plane::new(width, height, grey.into_raw())).ok_or(Reason::CorruptFile)
 }
 
-fn decode_pixels(
-    data: &[u8],
-    format: ImageFormat,
-    limits: &Limits,
-) -> Result<(DynamicImage, Orientation), Reason> {
+fn decode_pixels(data: &[u8], format: ImageFormat, limits: &Limits) -> Result<(DynamicImage, Orientation), Reason> {
     let mut reader = ImageReader::with_format(Cursor::new(data), format);
     let mut bounds = image::Limits::default();
     // Eight bytes a pixel covers 16-bit RGBA; the decoders' own scratch is bounded by the same figure.

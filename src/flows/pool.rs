@@ -211,7 +211,7 @@ mod tests {
 
     fn pool(queue: usize) -> Pool {
         let read = |_, _, _: &Limits| {
-            let why = Unreadable { reasons: vec![Reason::NoDocument], signals: vec![], kind: None };
+            let why = Unreadable { reasons: vec![Reason::NoDocument], signals: vec![], kind: None, youngest: None };
             Extraction { verdict: Verdict::Unreadable(why), timings: Timings::default() }
         };
         let settings = Settings { workers: 1, queue, read_seconds: 1 };

@@ -166,7 +166,8 @@ impl App {
         let basis = match &read.verdict {
             Verdict::Read(evidence) => Basis::Document(evidence),
             Verdict::Unreadable(why) => {
-                Basis::Unreadable { reasons: &why.reasons, kind: why.kind, signals: &why.signals }
+                let youngest = why.youngest.as_ref();
+                Basis::Unreadable { reasons: &why.reasons, kind: why.kind, signals: &why.signals, youngest }
             }
         };
         let decision = policy::decide(rule, basis, &self.facts(&call.relying_party), disposed_at)?;

@@ -41,6 +41,8 @@ pub enum Basis<'a> {
         kind: Option<DocumentKind>,
         /// Remarks about it.
         signals: &'a [Signal],
+        /// The youngest plausible date that was read, though none was accepted. Counts against the person only.
+        youngest: Option<&'a BirthDate>,
     },
 }
 
@@ -87,9 +89,9 @@ pub fn decide(rule: &Rule, basis: Basis<'_>, facts: &Facts, now: Timestamp) -> R
             case.document(evidence, facts)
         }
         Basis::Declared(birth) => case.declared(birth)?,
-        Basis::Unreadable { reasons, kind, signals } => {
+        Basis::Unreadable { reasons, kind, signals, youngest } => {
             rule.may_read_document(facts)?;
-            case.unreadable(reasons, kind, signals)
+            case.unreadable(reasons, kind, signals, youngest)
         }
     };
     Ok(Decision::new(rule, findings))
@@ -203,7 +205,13 @@ impl Case<'_> {
         })
     }
 
-    fn unreadable(mut self, reasons: &[Reason], kind: Option<DocumentKind>, signals: &[Signal]) -> Findings {
+    fn unreadable(
+        mut self,
+        reasons: &[Reason],
+        kind: Option<DocumentKind>,
+        signals: &[Signal],
+        youngest: Option<&BirthDate>,
+    ) -> Findings {
         self.used(DataKind::DocumentImage);
         self.steps.push(Step::NothingRead);
         let outcome = if reasons.contains(&Reason::Inconsistent) {
@@ -213,14 +221,16 @@ impl Case<'_> {
         } else {
             Outcome::unreadable(reasons.to_vec())
         };
+        // What may be a child's card leaves no record, also when it contradicts itself (domain 0, finding 2).
+        let child = youngest.is_some_and(|birth| self.first_block_line_not_reached(birth).is_some());
         Findings {
+            keeps_nothing: child && matches!(outcome, Outcome::Inconsistent { .. }),
             outcome,
             thresholds: Vec::new(),
             assurance: None,
             document: kind,
             signals: sorted(signals.to_vec()),
             steps: self.steps,
-            keeps_nothing: false,
         }
     }
 

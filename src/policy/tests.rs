@@ -371,7 +371,7 @@ fn australia_reads_a_document_only_beside_an_alternative() {
     let without = Facts::default();
     assert_eq!(rule_au.may_read_document(&without), Err(Misuse::AlternativeNotOffered));
     assert!(rule_au.may_read_document(&OFFERED).is_ok());
-    let not_read = Basis::Unreadable { reasons: &[Reason::Blurred], kind: None, signals: &[] };
+    let not_read = Basis::Unreadable { reasons: &[Reason::Blurred], kind: None, signals: &[], youngest: None };
     for basis in [Basis::Document(&adult), not_read] {
         assert_eq!(decide(&rule_au, basis, &without, now).unwrap_err(), Misuse::AlternativeNotOffered);
         assert!(decide(&rule("NZ", Purpose::Signup), basis, &without, now).is_ok());
@@ -382,7 +382,8 @@ fn australia_reads_a_document_only_beside_an_alternative() {
 fn what_was_not_read_is_passed_on() {
     let rule = rule("KR", Purpose::Signup);
     let of = |reasons: &[Reason]| {
-        let basis = Basis::Unreadable { reasons, kind: Some(DocumentKind::Td1), signals: &[Signal::Repaired] };
+        let basis =
+            Basis::Unreadable { reasons, kind: Some(DocumentKind::Td1), signals: &[Signal::Repaired], youngest: None };
         decide(&rule, basis, &Facts::default(), at("2026-11-22T03:00:00Z")).unwrap()
     };
     assert_eq!(*of(&[Reason::Glare, Reason::Blurred]).outcome(), unreadable(&[Reason::Blurred, Reason::Glare], true));
@@ -475,5 +476,22 @@ fn a_guardian_must_be_of_age_where_the_rule_is() {
         let old_enough = rule.today_for_age(now).checked_sub(Span::new().years(age)).unwrap();
         assert!(rule.guardian_of_age(&BirthDate::new(old_enough), now), "{place}");
         assert!(!rule.guardian_of_age(&BirthDate::new(old_enough.tomorrow().unwrap()), now), "{place}");
+    }
+}
+
+#[test]
+fn a_contradictory_card_that_may_be_a_childs_leaves_nothing() {
+    let rule = RuleSet::embedded().rule("KR".parse().unwrap(), Purpose::Signup);
+    let now: Timestamp = "2026-11-22T03:00:00Z".parse().unwrap();
+    for (born, reason, nothing) in [
+        (date(2014, 11, 22), Reason::Inconsistent, true),
+        (date(1990, 11, 22), Reason::Inconsistent, false),
+        (date(2014, 11, 22), Reason::Blurred, false),
+    ] {
+        let birth = BirthDate::new(born);
+        let basis = Basis::Unreadable { reasons: &[reason], kind: None, signals: &[], youngest: Some(&birth) };
+        let decision = decide(&rule, basis, &OFFERED, now).unwrap();
+        assert_eq!(decision.keeps_nothing(), nothing, "{born} {reason}");
+        assert!(decision.grant().is_none());
     }
 }

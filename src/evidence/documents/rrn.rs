@@ -260,10 +260,29 @@ fn open_at(chars: &[char], from: usize, repair: bool, front: &[u8; 6]) -> Option
 fn masked_at(chars: &[char], from: usize, separated: bool) -> Option<BackHalf> {
     let first = *chars.get(from)?;
     let seventh = digit(first, false).map(|(d, _)| d);
+    if separated && let Some(back) = discs_at(chars, from) {
+        return Some(back);
+    }
     let begin = if seventh.is_some() { from + 1 } else { from };
     let run = chars[begin..].iter().take(9).take_while(|c| is_mask(**c)).count();
     let real = chars[begin..begin + run].iter().filter(|c| !matches!(c, 'O' | '·')).count();
     (run >= 5 && (real > 0 || separated)).then_some((seventh, Back::Masked, false, 0, begin + run))
+}
+
+/// A back covered by discs, which recognisers take for zeros and lose some of: nothing but zeros and mask characters
+/// after the seventh digit. Six zeros were never given out as a back.
+fn discs_at(chars: &[char], from: usize) -> Option<BackHalf> {
+    let disc = |c: &&char| **c == '0' || **c == 'o' || is_mask(**c);
+    let run = chars.get(from + 1..)?.iter().take(9).take_while(disc).count();
+    let to = from + 1 + run;
+    let real = chars[from..to].iter().filter(|c| is_mask(**c) && !matches!(c, 'O' | '·' | 'X')).count();
+    let ends = chars.get(to).is_none_or(|c| digit(*c, true).is_none());
+    if !ends || !(run >= 4 || real > 0 && run >= 2) {
+        return None;
+    }
+    // A zero in the seventh place, before nothing but zeros, is a disc as well.
+    let seventh = digit(chars[from], false).map(|(d, _)| d).filter(|d| *d != 0);
+    Some((seventh, Back::Masked, false, 0, to))
 }
 
 #[cfg(test)]

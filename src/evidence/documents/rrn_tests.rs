@@ -137,3 +137,25 @@ fn letters_for_digits_are_marked() {
 fn debug_of_parts_shows_no_digit() {
     assert_eq!(format!("{:?}", one("900101-1990006").back), "Open(Match)");
 }
+
+#[test]
+fn discs_read_as_zeros_are_a_mask_and_never_a_number() {
+    let one = |text: &str| {
+        let chars: Vec<char> = text.chars().collect();
+        let mut found = find(&chars);
+        assert!(found.len() <= 1, "{text}");
+        found.pop().map(|n| (n.back, n.has_century()))
+    };
+    for text in
+        ["060831-300000", "060831-3000000", "060831-30000000", "060831-3●0000", "150909-4●0", "060831 - 3●●●●●●"]
+    {
+        assert_eq!(one(text), Some((Back::Masked, true)), "{text}");
+    }
+    for text in ["060831-0000000", "060831-●●●●●●●"] {
+        assert_eq!(one(text), Some((Back::Masked, false)), "{text}");
+    }
+    for text in ["060831-30", "060831-3000", "060831-300001"] {
+        assert_eq!(one(text), None, "{text}");
+    }
+    assert!(matches!(one("900101-1000004"), Some((Back::Open(_), true))));
+}

@@ -481,7 +481,7 @@ fn a_guardian_must_be_of_age_where_the_rule_is() {
 
 #[test]
 fn a_contradictory_card_that_may_be_a_childs_leaves_nothing() {
-    let rule = RuleSet::embedded().rule("KR".parse().unwrap(), Purpose::Signup);
+    let rule = RuleSet::embedded().unwrap().rule("KR".parse().unwrap(), Purpose::Signup);
     let now: Timestamp = "2026-11-22T03:00:00Z".parse().unwrap();
     for (born, reason, nothing) in [
         (date(2014, 11, 22), Reason::Inconsistent, true),

@@ -164,7 +164,8 @@ fn a_doubtful_table_is_refused() {
     assert!(RuleSet::parse(SMALLEST).is_ok());
     let kr = || "kr".parse().unwrap();
     let default = || "default".parse().unwrap();
-    let cases: Vec<(&str, &str, fn(&TableError) -> bool)> = vec![
+    type Case<'a> = (&'a str, &'a str, fn(&TableError) -> bool);
+    let cases: Vec<Case<'_>> = vec![
         ("block_below = 13", "block_belov = 13", |e| matches!(e, TableError::Syntax(_))),
         ("guardian_below = 18", "guardian_below = 18\nallow_below = 99", |e| matches!(e, TableError::Syntax(_))),
         ("source = \"seeds\"", "source = \"seeds\", url = \"x\"", |e| matches!(e, TableError::Syntax(_))),

@@ -80,7 +80,7 @@ struct Detector {
     engine: OcrEngine,
 }
 
-/// Input sizes of the detector as (width, height), chosen by measurement (see `bench/README.md`).
+/// Input sizes of the detector as (width, height): see `bench/README.md` for what they cost and read.
 const DETECTOR_SIZES: [(usize, usize, Detail); 6] = [
     (736, 480, Detail::Normal),
     (608, 608, Detail::Normal),

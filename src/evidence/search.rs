@@ -191,8 +191,11 @@ const FULL_PASS: u8 = 1;
 /// How a strip is read again, by round: pass, alphabet, stretch, and growth along and across in heights. Each round sees
 /// other pixels than the passes before it; all are stretched, since the recogniser drops one of two equal narrow digits
 /// that lie within one of its steps.
-const AGAIN: [(u8, Alphabet, f32, f32, f32); 3] =
-    [(2, Alphabet::Full, 1.25, 0.15, 0.06), (3, Alphabet::Ascii, 1.4, 0.3, -0.04), (4, Alphabet::Full, 1.55, 0.1, 0.14)];
+const AGAIN: [(u8, Alphabet, f32, f32, f32); 3] = [
+    (2, Alphabet::Full, 1.25, 0.15, 0.06),
+    (3, Alphabet::Ascii, 1.4, 0.3, -0.04),
+    (4, Alphabet::Full, 1.55, 0.1, 0.14),
+];
 
 /// Whether nothing on the page looked like a document that idgate reads.
 fn seen_nothing(assessment: &Assessment) -> bool {

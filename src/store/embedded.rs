@@ -7,7 +7,7 @@
 //!
 //! The directory is made 0700 and the file 0600; redb locks the file against a second process. A transaction writes
 //! beside the old state (copy on write) and switches over with checksummed commit slots, so a killed process or a torn
-//! write falls back to the last answered state. A store that failed while running opens itself again ([`base`]). What this does not give: redb frees the pages of deleted values but
+//! write falls back to the last answered state. A store that failed while running opens itself again (in `base`). What this does not give: redb frees the pages of deleted values but
 //! does not overwrite them at once, so their bytes can remain in the file until reused. Nothing personal may therefore
 //! be stored unsealed; erasing is done by destroying the sealing key.
 

@@ -69,7 +69,7 @@ struct Engines {
     full: OcrEngine,
     /// The ASCII recogniser once more, outside ocrs, which keeps its confidence to itself.
     jury: rten::Model,
-    title: Option<rten::Model>,
+    title: rten::Model,
 }
 
 /// A detector with a fixed input size in pixels.
@@ -111,7 +111,7 @@ impl OcrReader {
                 mrz: models::recogniser(&files, Alphabet::Mrz)?,
                 full: models::recogniser(&files, Alphabet::Full)?,
                 jury: models::plain(&files, models::ASCII)?,
-                title: models::plain(&files, models::TITLE).ok(),
+                title: models::plain(&files, models::TITLE)?,
             }),
         })
     }
@@ -217,8 +217,7 @@ impl OcrReader {
                 input[[0, 0, y, x]] = f32::from(*px) / 255.0 - 0.5;
             }
         }
-        let Some(model) = &self.engines.title else { return Ok(None) };
-        let (logits, _) = run(model, input)?;
+        let (logits, _) = run(&self.engines.title, input)?;
         let (best, top) = top(&logits);
         let sum: f32 = logits.iter().map(|l| (l - top).exp()).sum();
         if sum <= 0.0 || 1.0 / sum < SURE {

@@ -106,8 +106,10 @@ fn resident_text(card: &mut Card, rng: &mut Rng, left: f32, ink: Ink, laser: boo
     let spaced = if chance(rng, 0.4) { 0.12 } else { 0.02 };
     card.fit(left, 17.6, 41.0, &shown, &big.track(spaced));
     let digits = if chance(rng, 0.15) { number.replace('-', " - ") } else { number.to_owned() };
-    let size = between(rng, 4.1, 4.7);
-    card.key_text(left, 23.9, &digits, &big.em(size).track(between(rng, 0.0, 0.06)));
+    let number = big.em(between(rng, 4.1, 4.7)).track(between(rng, 0.0, 0.06));
+    // The number ends before the photo, as on the real card.
+    let width = number.width(&digits);
+    card.key_text(left, 23.9, &digits, &number.em(number.em * ((53.0 - left) / width).min(1.0)));
     let place = person::kr_place(rng);
     let small = Type::new(f, between(rng, 2.8, 3.2), ink);
     for (i, line) in person::kr_address(rng, &place).iter().enumerate() {

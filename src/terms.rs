@@ -100,25 +100,38 @@ identifier!(
     RuleId, 64
 );
 
-/// Names one decision: a UUID (version 7), made by idgate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-pub struct DecisionId(pub uuid::Uuid);
+/// Declares a name that idgate makes: a UUID (version 7), written with hyphens.
+macro_rules! uuid_name {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub struct $name(pub uuid::Uuid);
 
-impl fmt::Display for DecisionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.hyphenated().fmt(f)
-    }
-}
-
-impl FromStr for DecisionId {
-    type Err = Malformed;
-    fn from_str(s: &str) -> Result<Self, Malformed> {
-        if s.len() != 36 {
-            return Err(Malformed("DecisionId"));
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
         }
-        uuid::Uuid::parse_str(s).map(Self).map_err(|_| Malformed("DecisionId"))
-    }
+
+        impl FromStr for $name {
+            type Err = Malformed;
+            fn from_str(s: &str) -> Result<Self, Malformed> {
+                if s.len() != 36 {
+                    return Err(Malformed(stringify!($name)));
+                }
+                uuid::Uuid::parse_str(s).map(Self).map_err(|_| Malformed(stringify!($name)))
+            }
+        }
+    };
 }
+
+uuid_name!(
+    /// Names one decision: a UUID (version 7), made by idgate.
+    DecisionId
+);
+
+mod consent;
+pub use consent::*;
 
 /// Names the exact rule table a decision was made with: SHA-256 over its canonical form. Written as 64 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -134,17 +147,20 @@ impl fmt::Display for PolicyDigest {
 impl FromStr for PolicyDigest {
     type Err = Malformed;
     fn from_str(s: &str) -> Result<Self, Malformed> {
-        const BAD: Malformed = Malformed("PolicyDigest");
-        if s.len() != 64 || !s.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
-            return Err(BAD);
-        }
-        let mut digest = [0u8; 32];
-        for (byte, pair) in digest.iter_mut().zip(s.as_bytes().chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| BAD)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| BAD)?;
-        }
-        Ok(Self(digest))
+        hex32(s).map(Self).ok_or(Malformed("PolicyDigest"))
     }
+}
+
+/// 32 bytes from 64 hexadecimal digits in lower case.
+fn hex32(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        return None;
+    }
+    let mut bytes = [0u8; 32];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 impl TryFrom<String> for PolicyDigest {
@@ -282,6 +298,16 @@ closed_enum! {
         DecisionRead = "decision.read",
         /// Read the fields of a document (with a purpose that allows it).
         DocumentRead = "document.read",
+        /// Ask for, record and change guardian consent.
+        ConsentWrite = "consent.write",
+        /// Read guardian consent and its receipts.
+        ConsentRead = "consent.read",
+        /// Follow what happens.
+        EventRead = "event.read",
+        /// Report that an account belongs to a child.
+        ReportWrite = "report.write",
+        /// Erase a subject.
+        SubjectErase = "subject.erase",
         /// Operate the service.
         Admin = "admin",
     }

@@ -5,11 +5,17 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message;
 
 /// The files that hold a service each, and what they share.
-const FILES: [&str; 4] =
-    ["idgate/v1/age_gate.proto", "idgate/v1/document.proto", "idgate/v1/key.proto", "idgate/v1/types.proto"];
+const FILES: [&str; 6] = [
+    "idgate/v1/age_gate.proto",
+    "idgate/v1/consent.proto",
+    "idgate/v1/document.proto",
+    "idgate/v1/event.proto",
+    "idgate/v1/key.proto",
+    "idgate/v1/types.proto",
+];
 
 /// Messages with personal data: their `Debug` is written by hand and shows nothing.
-const REDACTED: [&str; 9] = [
+const REDACTED: [&str; 11] = [
     "idgate.v1.CheckAgeRequest",
     "idgate.v1.CheckAgeRequest.evidence",
     "idgate.v1.CheckAgeStreamRequest",
@@ -19,6 +25,8 @@ const REDACTED: [&str; 9] = [
     "idgate.v1.ReadDocumentResponse",
     "idgate.v1.ReadDocumentResponse.outcome",
     "idgate.v1.DocumentRead",
+    "idgate.v1.VerifyGuardianRequest",
+    "idgate.v1.VerifyGuardianRequest.proof",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

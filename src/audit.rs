@@ -7,12 +7,17 @@
 //! its place and its predecessor, so that a change, removal, insertion, reorder or truncation shows. Pure: no clock,
 //! no I/O. The hash covers the bytes of the body as they were written, so links stay valid when entries gain fields.
 
+mod moved;
+
+pub use moved::{ConsentMoved, ErasureRequired, GuardianRefused, ReportClosed, Reported, SubjectErased};
+
 use crate::policy::{Decision, Outcome};
 use crate::terms::{
     AssuranceLevel, DecisionId, DocumentKind, Jurisdiction, PolicyDigest, Purpose, Reason, RelyingParty, RuleId, Signal,
 };
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -48,6 +53,24 @@ pub enum Entry {
     /// The fields of a document were handed to a caller with the purpose to read them.
     #[serde(rename = "document.read")]
     DocumentRead(Box<DocumentRead>),
+    /// A guardian's consent moved.
+    #[serde(rename = "consent.moved")]
+    ConsentMoved(Box<ConsentMoved>),
+    /// A guardian was not accepted.
+    #[serde(rename = "consent.guardian_refused")]
+    GuardianRefused(Box<GuardianRefused>),
+    /// An account was reported as a child's.
+    #[serde(rename = "report.made")]
+    Reported(Reported),
+    /// A document showed that the account is no child's, or the report was moot.
+    #[serde(rename = "report.closed")]
+    ReportClosed(ReportClosed),
+    /// A service has to erase what it holds about a person.
+    #[serde(rename = "erasure.required")]
+    ErasureRequired(ErasureRequired),
+    /// A person was erased here.
+    #[serde(rename = "subject.erased")]
+    SubjectErased(SubjectErased),
 }
 
 /// What a decision came to.
@@ -122,10 +145,30 @@ impl Entry {
     }
 }
 
+impl Decided {
+    /// When, which decision, and whose.
+    pub fn told(&self) -> (Timestamp, DecisionId, &RelyingParty) {
+        (self.at, self.decision_id, &self.relying_party)
+    }
+}
+
+impl Untraced {
+    /// The hour, whose, and what it came to.
+    pub fn told(&self) -> (Timestamp, &RelyingParty, Verdict) {
+        (self.hour, &self.relying_party, self.verdict)
+    }
+}
+
 /// The beginning of the hour that `at` lies in.
-fn hour_of(at: Timestamp) -> Timestamp {
+pub fn hour_of(at: Timestamp) -> Timestamp {
     let second = at.as_second();
     Timestamp::from_second(second - second.rem_euclid(3600)).unwrap_or(Timestamp::MIN)
+}
+
+/// The beginning of the month that `at` lies in, by UTC: all that is kept of the moment at which an age was reached.
+pub fn month_of(at: Timestamp) -> Timestamp {
+    let month = TimeZone::UTC.to_datetime(at).date().first_of_month();
+    month.to_zoned(TimeZone::UTC).map_or(Timestamp::MIN, |start| start.timestamp())
 }
 
 /// When an image came in and when its last copy was overwritten (domain 7.3: image lifecycle timestamps).

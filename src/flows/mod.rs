@@ -183,6 +183,7 @@ impl App {
         Facts {
             alternative_offered: self.settings.alternative_offered.contains(relying_party),
             specimens_accepted: self.settings.accept_specimens,
+            consent: None,
         }
     }
 }

@@ -6,7 +6,9 @@
 
 use super::rules::{Citation, Rule, SelfDeclaration};
 use crate::age::{AgeThreshold, LeapDay};
-use crate::terms::{AssuranceLevel, DocumentKind, Jurisdiction, PolicyDigest, Purpose, Reason, RuleId, Signal};
+use crate::terms::{
+    AssuranceLevel, ConsentId, DocumentKind, Jurisdiction, PolicyDigest, Purpose, Reason, RuleId, Signal,
+};
 use serde::{Deserialize, Serialize};
 
 /// What a decision came to.
@@ -67,6 +69,8 @@ pub enum DataKind {
     ExpiryDate,
     /// The date of birth as the person stated it.
     DeclaredBirthDate,
+    /// The date of birth that an earlier decision about the person rested on.
+    RememberedBirthDate,
 }
 
 /// One step of how a rule led to an outcome, in the order they were taken (PIPA decree 44-3(2): kinds of data, main
@@ -119,6 +123,11 @@ pub enum Step {
         line: AgeThreshold,
         /// Whether the person is below it.
         below: bool,
+    },
+    /// A guardian's consent for this is in force.
+    ConsentInForce {
+        /// Which.
+        consent: ConsentId,
     },
     /// A declared date of birth cannot show that somebody is old enough.
     DeclarationCannotAllow {
@@ -178,6 +187,10 @@ pub struct Decision {
     signals: Vec<Signal>,
     steps: Vec<Step>,
     keeps_nothing: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    suffices: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    consent: Option<ConsentId>,
 }
 
 /// What `decide` found out besides what the rule already says.
@@ -189,6 +202,8 @@ pub(super) struct Findings {
     pub signals: Vec<Signal>,
     pub steps: Vec<Step>,
     pub keeps_nothing: bool,
+    pub suffices: bool,
+    pub consent: Option<ConsentId>,
 }
 
 impl Decision {
@@ -207,6 +222,8 @@ impl Decision {
             signals: found.signals,
             steps: found.steps,
             keeps_nothing: found.keeps_nothing,
+            suffices: found.suffices,
+            consent: found.consent,
         }
     }
 
@@ -275,6 +292,16 @@ impl Decision {
     /// record to look up, no history. True for everyone below the block age, also where the outcome is `Inconsistent`.
     pub fn keeps_nothing(&self) -> bool {
         self.keeps_nothing
+    }
+
+    /// Whether the document sufficed to allow, but for the age.
+    pub fn suffices(&self) -> bool {
+        self.suffices
+    }
+
+    /// The guardian's consent that the way to the outcome led over.
+    pub fn consent(&self) -> Option<ConsentId> {
+        self.consent
     }
 
     /// The proof that a token may be signed: there is one only if the outcome is `Allowed`. A recorded decision gives

@@ -22,7 +22,7 @@ pub use rules::{Rule, RuleSet};
 
 use crate::age::{AgeThreshold, BirthDate};
 use crate::evidence::validate::Evidence;
-use crate::terms::{DocumentKind, Reason, Signal};
+use crate::terms::{AssuranceLevel, ConsentId, DocumentKind, Reason, Signal};
 use decision::Findings;
 use jiff::Timestamp;
 
@@ -44,6 +44,21 @@ pub enum Basis<'a> {
         /// The youngest plausible date that was read, though none was accepted. Counts against the person only.
         youngest: Option<&'a BirthDate>,
     },
+    /// The date of birth that an earlier decision about the same person rested on, kept sealed for a guardian's consent.
+    Remembered(&'a Remembered),
+}
+
+/// What is remembered of the reading behind a decision that asked for a guardian. `Debug` shows no date.
+#[derive(Debug)]
+pub struct Remembered {
+    /// The date of birth.
+    pub birth: BirthDate,
+    /// How well it was witnessed; none for a declared one.
+    pub assurance: Option<AssuranceLevel>,
+    /// The document, if it was one.
+    pub kind: Option<DocumentKind>,
+    /// Whether the document sufficed to allow, but for the age.
+    pub suffices: bool,
 }
 
 /// What is true of the relying party and of this service, not of the person.
@@ -53,6 +68,8 @@ pub struct Facts {
     pub alternative_offered: bool,
     /// This service was set up to take published specimens for real documents: development only.
     pub specimens_accepted: bool,
+    /// A guardian's consent that is in force for this person, this place and this purpose.
+    pub consent: Option<ConsentId>,
 }
 
 /// A question that must not be asked in this way. It is the relying party's to mend, not the person's.
@@ -82,7 +99,7 @@ impl Rule {
 
 /// Decides. A negative answer is an `Ok`; [`Misuse`] is for a question that must not be asked in this way.
 pub fn decide(rule: &Rule, basis: Basis<'_>, facts: &Facts, now: Timestamp) -> Result<Decision, Misuse> {
-    let case = Case { rule, now, steps: Vec::new() };
+    let case = Case { rule, now, consent: facts.consent, steps: Vec::new() };
     let findings = match basis {
         Basis::Document(evidence) => {
             rule.may_read_document(facts)?;
@@ -93,14 +110,26 @@ pub fn decide(rule: &Rule, basis: Basis<'_>, facts: &Facts, now: Timestamp) -> R
             rule.may_read_document(facts)?;
             case.unreadable(reasons, kind, signals, youngest)
         }
+        Basis::Remembered(remembered) => case.remembered(remembered),
     };
     Ok(Decision::new(rule, findings))
+}
+
+/// What was seen of a person's age, beside the outcome.
+struct Seen<'a> {
+    birth: &'a BirthDate,
+    suffices: bool,
+    assurance: Option<AssuranceLevel>,
+    document: Option<DocumentKind>,
+    signals: Vec<Signal>,
+    below_block: bool,
 }
 
 /// One decision in the making.
 struct Case<'a> {
     rule: &'a Rule,
     now: Timestamp,
+    consent: Option<ConsentId>,
     steps: Vec<Step>,
 }
 
@@ -113,15 +142,76 @@ impl Case<'_> {
         }
         let below_block = self.first_block_line_not_reached(&evidence.birth).is_some();
         let (outcome, suffices) = self.outcome_of(evidence, facts);
+        self.found(
+            outcome,
+            Seen {
+                birth: &evidence.birth,
+                suffices,
+                assurance: Some(evidence.assurance),
+                document: Some(evidence.kind),
+                signals: sorted(signals),
+                below_block,
+            },
+        )
+    }
+
+    fn found(self, outcome: Outcome, seen: Seen<'_>) -> Findings {
         let answers = matches!(outcome, Outcome::Allowed | Outcome::ConsentRequired { .. });
         Findings {
-            thresholds: if answers && suffices { self.age_over(&evidence.birth) } else { Vec::new() },
+            thresholds: if answers && seen.suffices { self.age_over(seen.birth) } else { Vec::new() },
+            consent: self.consent_used(),
             outcome,
-            assurance: Some(evidence.assurance),
-            document: Some(evidence.kind),
-            signals: sorted(signals),
+            assurance: seen.assurance,
+            document: seen.document,
+            signals: seen.signals,
+            suffices: seen.suffices,
             steps: self.steps,
-            keeps_nothing: below_block,
+            keeps_nothing: seen.below_block,
+        }
+    }
+
+    /// The consent, if the way to the outcome led over it.
+    fn consent_used(&self) -> Option<ConsentId> {
+        self.steps.iter().find_map(|step| match step {
+            Step::ConsentInForce { consent } => Some(*consent),
+            _ => None,
+        })
+    }
+
+    /// From what an earlier decision rested on: the same lines, without a document. It allows only if that document
+    /// sufficed.
+    fn remembered(mut self, remembered: &Remembered) -> Findings {
+        self.used(DataKind::RememberedBirthDate);
+        let below_block = self.first_block_line_not_reached(&remembered.birth).is_some();
+        let outcome = if self.blocks(&remembered.birth) {
+            Outcome::Blocked
+        } else {
+            let obstacles = if remembered.suffices { Vec::new() } else { vec![Reason::DocumentRequired] };
+            self.by_guardian_line(&remembered.birth, obstacles)
+        };
+        self.found(
+            outcome,
+            Seen {
+                birth: &remembered.birth,
+                suffices: remembered.suffices,
+                assurance: remembered.assurance,
+                document: remembered.kind,
+                signals: Vec::new(),
+                below_block,
+            },
+        )
+    }
+
+    /// Allowed, if nothing stands in the way and the person is old enough or a guardian has consented.
+    fn by_guardian_line(&mut self, birth: &BirthDate, obstacles: Vec<Reason>) -> Outcome {
+        match (self.asks_for_guardian(birth), self.consent) {
+            (Some(required), None) => required,
+            (Some(_), Some(consent)) => {
+                self.steps.push(Step::ConsentInForce { consent });
+                if obstacles.is_empty() { Outcome::Allowed } else { Outcome::unreadable(obstacles) }
+            }
+            (None, _) if obstacles.is_empty() => Outcome::Allowed,
+            (None, _) => Outcome::unreadable(obstacles),
         }
     }
 
@@ -145,14 +235,9 @@ impl Case<'_> {
         if specimen {
             self.steps.push(Step::SpecimenAccepted);
         }
-        let consent = self.asks_for_guardian(&evidence.birth);
         let obstacles = self.obstacles(evidence);
         let suffices = obstacles.is_empty();
-        match consent {
-            Some(consent) => (consent, suffices),
-            None if suffices => (Outcome::Allowed, true),
-            None => (Outcome::unreadable(obstacles), false),
-        }
+        (self.by_guardian_line(&evidence.birth, obstacles), suffices)
     }
 
     /// Why the evidence is not good enough to allow. A denial may still rest on it.
@@ -197,6 +282,8 @@ impl Case<'_> {
         Ok(Findings {
             keeps_nothing: outcome == Outcome::Blocked,
             outcome,
+            suffices: false,
+            consent: None,
             thresholds: Vec::new(),
             assurance: None,
             document: None,
@@ -226,6 +313,8 @@ impl Case<'_> {
         Findings {
             keeps_nothing: child && matches!(outcome, Outcome::Inconsistent { .. }),
             outcome,
+            suffices: false,
+            consent: None,
             thresholds: Vec::new(),
             assurance: None,
             document: kind,

@@ -7,7 +7,7 @@
 pub use super::table::{Citation, Mark, Place, SEED_BLOCK_BELOW, SEED_GUARDIAN_BELOW, SelfDeclaration, TableError};
 
 use super::table::{Row, Table};
-use crate::age::{AgeThreshold, BirthDate, LeapDay, reached};
+use crate::age::{AgeThreshold, BirthDate, LeapDay, day_reached, reached};
 use crate::terms::{AssuranceLevel, Jurisdiction, PolicyDigest, Purpose, RuleId};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -57,6 +57,15 @@ pub struct Rule {
     /// A document is read only when the relying party offers another way as well (Online Safety Act 2021 s 63DB).
     pub gov_id_only_with_alternative: bool,
     zones: Vec<TimeZone>,
+}
+
+/// An age from which a guardian's part in an account changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuardianLine {
+    /// In full years.
+    pub years: u8,
+    /// Whether no guardian is needed from then on; otherwise the person may act alone, and the consent stays.
+    pub last: bool,
 }
 
 impl RuleSet {
@@ -213,6 +222,27 @@ impl Rule {
     /// Whether a person of this date of birth is of `threshold` at `now`, in the place of the rule.
     pub fn of_age(&self, birth: &BirthDate, threshold: AgeThreshold, now: Timestamp) -> bool {
         reached(birth, threshold, self.today_for_age(now), self.leap_day)
+    }
+
+    /// The instant from which a person of this date of birth is of `threshold` in the place of the rule: the last of its
+    /// zones' midnights. `None` only where the calendar ends before it.
+    pub fn of_age_from(&self, birth: &BirthDate, threshold: AgeThreshold) -> Option<Timestamp> {
+        let day = day_reached(birth, threshold, self.leap_day)?;
+        let midnights = self.zones.iter().map(|zone| day.to_zoned(zone.clone()).ok().map(|start| start.timestamp()));
+        midnights.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    /// The lines at which a guardian's consent changes, lowest first: where the law no longer asks for the guardian, and
+    /// where nobody does.
+    pub fn guardian_lines(&self) -> Vec<GuardianLine> {
+        let legal = self.legal_guardian_below.filter(|age| *age > self.block_below && *age < self.guardian_below);
+        let legal = legal.map(|years| GuardianLine { years, last: false });
+        legal.into_iter().chain([GuardianLine { years: self.guardian_below, last: true }]).collect()
+    }
+
+    /// Whether a guardian of this date of birth is at least so many years older than the child.
+    pub fn older_by(&self, guardian: &BirthDate, child: &BirthDate, years: u8) -> bool {
+        reached(guardian, AgeThreshold::full(years), child.expose(), self.leap_day)
     }
 
     /// Whether a person of this date of birth is old enough to act as a guardian here.

@@ -7,7 +7,7 @@ use jiff::tz::{Offset, TimeZone};
 use jiff::{Span, ToSpan};
 use std::collections::BTreeSet;
 
-const OFFERED: Facts = Facts { alternative_offered: true, specimens_accepted: false };
+const OFFERED: Facts = Facts { alternative_offered: true, specimens_accepted: false, consent: None };
 
 fn rules() -> RuleSet {
     RuleSet::embedded().unwrap()

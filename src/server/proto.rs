@@ -31,4 +31,6 @@ redacted_debug!(
     ReadDocumentResponse,
     read_document_response::Outcome,
     DocumentRead,
+    VerifyGuardianRequest,
+    verify_guardian_request::Proof,
 );

@@ -13,6 +13,7 @@ pub fn data_key(kind: DataKind) -> &'static str {
         DataKind::BirthDate => "birth_date",
         DataKind::ExpiryDate => "expiry_date",
         DataKind::DeclaredBirthDate => "declared_birth_date",
+        DataKind::RememberedBirthDate => "remembered_birth_date",
     }
 }
 
@@ -28,6 +29,7 @@ pub fn key(step: &Step) -> &'static str {
         Step::BelowGuardian { .. } => "below_guardian",
         Step::GuardianReached { .. } => "guardian_reached",
         Step::LegalGuardian { .. } => "legal_guardian",
+        Step::ConsentInForce { .. } => "consent_in_force",
         Step::DeclarationCannotAllow { .. } => "declaration_cannot_allow",
         Step::SpecimenRefused => "specimen_refused",
         Step::SpecimenAccepted => "specimen_accepted",
@@ -55,6 +57,7 @@ fn english(step: &Step) -> String {
                 DataKind::BirthDate => "the date of birth on the document",
                 DataKind::ExpiryDate => "the expiry date of the document",
                 DataKind::DeclaredBirthDate => "the date of birth as stated",
+                DataKind::RememberedBirthDate => "the date of birth that an earlier decision rested on",
             }
         ),
         Step::NothingRead => "No date of birth was accepted from the document.".to_owned(),
@@ -79,6 +82,7 @@ fn english(step: &Step) -> String {
         Step::LegalGuardian { line, below: false } => {
             format!("The service's policy asks for the guardian; the law does so below {}.", line_en(line))
         }
+        Step::ConsentInForce { .. } => "A guardian's consent for this is in force.".to_owned(),
         Step::DeclarationCannotAllow { accepted: SelfDeclaration::Accepted } => {
             "A stated date of birth can ask for a guardian, but cannot show that somebody is old enough.".to_owned()
         }
@@ -116,6 +120,7 @@ fn korean(step: &Step) -> String {
                 DataKind::BirthDate => "신분증의 생년월일",
                 DataKind::ExpiryDate => "신분증의 유효 기간",
                 DataKind::DeclaredBirthDate => "이용자가 말한 생년월일",
+                DataKind::RememberedBirthDate => "앞선 결정에 쓰인 생년월일",
             }
         ),
         Step::NothingRead => "신분증에서 생년월일을 인정하지 못했습니다.".to_owned(),
@@ -139,6 +144,7 @@ fn korean(step: &Step) -> String {
         Step::LegalGuardian { line, below: false } => {
             format!("서비스 정책에 따라 법정대리인의 동의가 필요합니다. 법의 기준은 {} 미만입니다.", line_ko(line))
         }
+        Step::ConsentInForce { .. } => "법정대리인의 동의가 있습니다.".to_owned(),
         Step::DeclarationCannotAllow { accepted: SelfDeclaration::Accepted } => {
             "본인이 말한 생년월일로는 법정대리인의 동의를 구할 수는 있어도 나이를 확인할 수는 없습니다.".to_owned()
         }

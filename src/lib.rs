@@ -26,6 +26,7 @@
 //! | rules: pure, no clock, no I/O | [`age`] | `secret`, `terms` |
 //! | | [`evidence`] | `age`, `secret`, `terms` |
 //! | | [`policy`] | `age`, `evidence`, `terms` |
+//! | | [`consent`] | `policy`, `terms` |
 //! | | [`audit`] | `policy`, `terms` |
 //! | edges | [`tokens`] | `policy`, `secret`, `terms` |
 //! | | [`store`] | `audit`, `secret`, `terms` |
@@ -57,6 +58,7 @@ pub mod age;
 pub mod audit;
 pub mod cli;
 pub mod config;
+pub mod consent;
 pub mod evidence;
 pub mod flows;
 pub mod policy;

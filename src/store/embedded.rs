@@ -16,13 +16,14 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-use super::{Attempts, Batch, CommitError, Key, Limit, Partition, Receipt, Store, StoreError, Stored};
+use super::{Attempts, Batch, CommitError, FILED, Key, Limit, Partition, Receipt, Store, StoreError, Stored};
 use crate::audit::{Head, Link};
 use async_trait::async_trait;
 use base::Base;
 use jiff::Timestamp;
 use redb::{Database, ReadableDatabase};
 use std::fs;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -181,6 +182,12 @@ impl Store for Embedded {
         self.change(move |tables| tables.take(&key, now)).await
     }
 
+    async fn filed(&self, under: &Key, after: Option<&Key>, at_most: usize) -> Result<Vec<Key>, StoreError> {
+        let (base, under, after) = (Arc::clone(&self.base), *under, after.copied());
+        let read = move || read_filed(&base, &under, after.as_ref(), at_most.min(FILED));
+        tokio::task::spawn_blocking(read).await.map_err(|_| StoreError::Unavailable)?
+    }
+
     async fn count(&self, key: &Key, limit: Limit, now: Timestamp) -> Result<Attempts, StoreError> {
         let key = *key;
         self.change(move |tables| tables.count(&key, limit, now)).await
@@ -297,6 +304,18 @@ fn read_trail(base: &Base, chain: u8, after: u64, at_most: usize) -> Result<Vec<
         let read = |item: Result<_, redb::StorageError>| item.map_err(redb::Error::from);
         range.take(at_most).map(|item| read(item).map(|(key, row)| tables::link(key.value().1, row.value()))).collect()
     })
+}
+
+fn read_filed(base: &Base, under: &Key, after: Option<&Key>, at_most: usize) -> Result<Vec<Key>, StoreError> {
+    let (under, last) = (under.bytes(), [u8::MAX; Key::LEN]);
+    let after = after.map(Key::bytes);
+    let first = after.as_ref().map_or(Bound::Included((&under, &[0; Key::LEN])), |key| Bound::Excluded((&under, key)));
+    let found: Vec<[u8; Key::LEN]> = base.with(|database| {
+        let filed = database.begin_read()?.open_table(tables::FILED)?;
+        let range = filed.range::<(&[u8; Key::LEN], &[u8; Key::LEN])>((first, Bound::Included((&under, &last))))?;
+        range.take(at_most).map(|item| Ok(*item?.0.value().1)).collect()
+    })?;
+    found.iter().map(|bytes| Key::read(bytes).ok_or(StoreError::Corrupt)).collect()
 }
 
 /// What a failed access means to the caller. The database's own words are not passed on.

@@ -8,6 +8,7 @@ use crate::secret::Sensitive;
 use crate::terms::{DecisionId, Malformed, RelyingParty};
 use aws_lc_rs::hmac;
 use std::fmt;
+use uuid::Uuid;
 
 /// What a value is for. One letter each in the store; a letter is never used again for something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,6 +21,20 @@ pub enum Space {
     Attempts,
     /// Something that may be used once.
     SingleUse,
+    /// A guardian's consent, by its id.
+    Consent,
+    /// The sealed reading behind a decision, held until consent is asked for.
+    Held,
+    /// What is kept of a subject across decisions.
+    Subject,
+    /// A report that an account belongs to a child, by its id.
+    Report,
+    /// What falls due in one span of time.
+    Due,
+    /// The subjects that one guardian acts for.
+    Guardian,
+    /// How far something has been worked through.
+    Cursor,
 }
 
 impl Space {
@@ -30,8 +45,30 @@ impl Space {
             Self::Idempotency => b'i',
             Self::Attempts => b'a',
             Self::SingleUse => b's',
+            Self::Consent => b'c',
+            Self::Held => b'h',
+            Self::Subject => b'u',
+            Self::Report => b'r',
+            Self::Due => b'w',
+            Self::Guardian => b'g',
+            Self::Cursor => b'k',
         }
     }
+
+    /// Every space.
+    const ALL: [Self; 11] = [
+        Self::Decision,
+        Self::Idempotency,
+        Self::Attempts,
+        Self::SingleUse,
+        Self::Consent,
+        Self::Held,
+        Self::Subject,
+        Self::Report,
+        Self::Due,
+        Self::Guardian,
+        Self::Cursor,
+    ];
 }
 
 /// One of [`Partition::COUNT`] parts of the store. What one batch changes lies in one of them.
@@ -57,18 +94,28 @@ impl Partition {
         self.0
     }
 
-    /// The partition that a decision's id names in its last four bits (random bits of the UUID).
+    /// The partition that a decision's id names.
     pub fn of(decision: &DecisionId) -> Self {
-        let [.., last] = *decision.0.as_bytes();
-        Self(last % Self::COUNT)
+        Self::of_uuid(&decision.0)
     }
 
     /// A decision's id that names this partition, made of a fresh `uuid`.
-    pub fn stamp(self, uuid: uuid::Uuid) -> DecisionId {
+    pub fn stamp(self, uuid: Uuid) -> DecisionId {
+        DecisionId(self.mark(uuid))
+    }
+
+    /// The partition that a marked UUID names in its last four bits, which are otherwise random.
+    pub fn of_uuid(uuid: &Uuid) -> Self {
+        let [.., last] = *uuid.as_bytes();
+        Self(last % Self::COUNT)
+    }
+
+    /// A fresh UUID that names this partition.
+    pub fn mark(self, uuid: Uuid) -> Uuid {
         let mut bytes = *uuid.as_bytes();
         let [.., last] = &mut bytes;
         *last = *last / Self::COUNT * Self::COUNT + self.0;
-        DecisionId(uuid::Uuid::from_bytes(bytes))
+        Uuid::from_bytes(bytes)
     }
 }
 
@@ -96,6 +143,13 @@ impl Key {
         (*partition, *space) = (self.partition.0, self.space.letter());
         id.copy_from_slice(&self.id);
         bytes
+    }
+
+    /// The key that [`Key::bytes`] were made of.
+    pub(super) fn read(bytes: &[u8; Self::LEN]) -> Option<Self> {
+        let [partition, letter, id @ ..] = *bytes;
+        let space = Space::ALL.into_iter().find(|space| space.letter() == letter)?;
+        Some(Self { space, partition: Partition::new(partition)?, id })
     }
 }
 
@@ -140,12 +194,22 @@ impl Handles {
         Key { space, partition, id: self.mac(space.letter(), party, text) }
     }
 
+    /// The key of the value named `text` that is idgate's own and belongs to no relying party.
+    pub fn own_key(&self, space: Space, partition: Partition, text: &str) -> Key {
+        Key { space, partition, id: self.digest(space.letter(), "", text) }
+    }
+
     fn mac(&self, domain: u8, party: &RelyingParty, text: &str) -> [u8; 32] {
+        self.digest(domain, party.as_str(), text)
+    }
+
+    /// `party` is empty for what is idgate's own; no relying party's name is.
+    fn digest(&self, domain: u8, party: &str, text: &str) -> [u8; 32] {
         let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, self.0.expose()));
         mac.update(b"idgate store handle 1\0");
         mac.update(&[domain]);
         // A relying party holds no zero byte, so the two names cannot run into each other.
-        mac.update(party.as_str().as_bytes());
+        mac.update(party.as_bytes());
         mac.update(&[0]);
         mac.update(text.as_bytes());
         mac.sign().as_ref().try_into().expect("HMAC-SHA-256 has 32 bytes")
@@ -180,6 +244,26 @@ mod tests {
             assert_ne!(key.id, other.id);
         }
         assert!(Partition::new(16).is_none());
+        let own = handles(1).own_key(Space::Decision, p, "x");
+        assert_eq!(own, handles(1).own_key(Space::Decision, p, "x"));
+        for other in [key, handles(2).own_key(Space::Decision, p, "x"), handles(1).own_key(Space::Due, p, "x")] {
+            assert_ne!(own.id, other.id);
+        }
+    }
+
+    #[test]
+    fn a_key_is_read_back_from_its_bytes_and_nothing_else_is() {
+        let letters: std::collections::BTreeSet<u8> = Space::ALL.into_iter().map(Space::letter).collect();
+        assert_eq!(letters.len(), Space::ALL.len(), "a letter is used twice");
+        for space in Space::ALL {
+            let key = handles(1).own_key(space, Partition(3), "x");
+            assert_eq!(Key::read(&key.bytes()), Some(key));
+        }
+        let mut bytes = handles(1).own_key(Space::Due, Partition(3), "x").bytes();
+        bytes[0] = Partition::COUNT;
+        assert_eq!(Key::read(&bytes), None, "no such partition");
+        (bytes[0], bytes[1]) = (3, b'?');
+        assert_eq!(Key::read(&bytes), None, "no such space");
     }
 
     #[test]
@@ -193,8 +277,10 @@ mod tests {
     #[test]
     fn a_decision_id_names_its_partition() {
         for partition in Partition::all() {
-            let id = partition.stamp(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_1234_5678_9abc));
+            let id = partition.stamp(Uuid::from_u128(0x0190_0000_0000_7000_8000_1234_5678_9abc));
             assert_eq!(Partition::of(&id), partition);
+            assert_eq!(partition.mark(id.0), id.0);
+            assert_eq!(Partition::of_uuid(&id.0), partition);
             assert_eq!(id.0.get_version_num(), 7);
         }
     }

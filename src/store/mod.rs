@@ -30,6 +30,10 @@ pub trait Store: Send + Sync {
     /// Removes the value and returns it. Of any number of callers at once, one gets it.
     async fn take(&self, key: &Key, now: Timestamp) -> Result<Option<Stored>, StoreError>;
 
+    /// The keys that are filed under a key, in byte order, from after `after` on: up to `at_most`, and never more than
+    /// [`FILED`] at once.
+    async fn filed(&self, under: &Key, after: Option<&Key>, at_most: usize) -> Result<Vec<Key>, StoreError>;
+
     /// Counts one more attempt if the limit allows it. Refused attempts are not counted. Deleting the key forgets all.
     async fn count(&self, key: &Key, limit: Limit, now: Timestamp) -> Result<Attempts, StoreError>;
 
@@ -45,6 +49,9 @@ pub trait Store: Send + Sync {
     /// Whether the store can be read and can take changes.
     async fn health(&self) -> Result<(), StoreError>;
 }
+
+/// The most keys that one call of [`Store::filed`] returns.
+pub const FILED: usize = 1024;
 
 /// Changes with every write of a value. A number is never used twice, also not after a delete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +90,10 @@ pub(crate) enum Write {
     Put(Vec<u8>, Option<Timestamp>),
     /// Removes the value, if it is there.
     Delete,
+    /// Files a key under the one written to.
+    File(Key),
+    /// Takes a key from under the one written to.
+    Unfile(Key),
 }
 
 /// Changes of one partition that take effect together or not at all.
@@ -123,6 +134,19 @@ impl Batch {
         self
     }
 
+    /// Files `key` under `under`, if it is not there already. A filing is neither a value nor bound to one: it stays until
+    /// it is taken back. (On Redis: a sorted set under `under` whose members all have the score 0.)
+    pub fn file(mut self, under: Key, key: Key) -> Self {
+        self.writes.push((under, Write::File(key)));
+        self
+    }
+
+    /// Takes `key` from under `under`, if it is there.
+    pub fn unfile(mut self, under: Key, key: Key) -> Self {
+        self.writes.push((under, Write::Unfile(key)));
+        self
+    }
+
     /// Appends an entry to the partition's audit chain.
     pub fn record(mut self, entry: Entry) -> Self {
         self.entries.push(entry);
@@ -131,8 +155,12 @@ impl Batch {
 
     /// Whether every key lies in the batch's partition and nothing is over its limit. Every store checks this first.
     pub(crate) fn check(&self) -> Result<(), CommitError> {
-        let keys = self.expects.iter().map(|(key, _)| key).chain(self.writes.iter().map(|(key, _)| key));
-        if keys.into_iter().any(|key| key.partition() != self.partition) {
+        let written = self.writes.iter().flat_map(|(key, write)| match write {
+            Write::Put(..) | Write::Delete => [Some(key), None],
+            Write::File(filed) | Write::Unfile(filed) => [Some(key), Some(filed)],
+        });
+        let mut keys = self.expects.iter().map(|(key, _)| key).chain(written.flatten());
+        if keys.any(|key| key.partition() != self.partition) {
             return Err(CommitError::WrongPartition);
         }
         let longest = [self.expects.len(), self.writes.len(), self.entries.len()].into_iter().max().unwrap_or(0);

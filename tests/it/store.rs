@@ -3,7 +3,7 @@
 use idgate::audit::{DocumentRead, Entry, Field, Head, verify_chain};
 use idgate::secret::Sensitive;
 use idgate::store::embedded::{Embedded, OpenError, Settings};
-use idgate::store::{Batch, CommitError, Expect, Handles, Key, Limit, Partition, Space, Store, StoreError};
+use idgate::store::{Batch, CommitError, Expect, Handles, Key, Limit, Partition, Space, Store, StoreError, Version};
 use jiff::{SignedDuration, Timestamp};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -49,6 +49,8 @@ async fn contract(store: Arc<dyn Store>) {
     a_version_is_good_for_one_change(&*store).await;
     a_batch_stays_within_its_bounds(&*store).await;
     an_expired_value_is_absent_and_is_swept(&*store).await;
+    what_is_filed_is_told_in_order_until_it_is_taken_back(&*store).await;
+    a_refused_batch_files_nothing(&*store).await;
     a_limit_slides_and_forgets(&*store).await;
     of_racing_writers_one_wins(&store).await;
     of_many_takers_one_gets_it(&store).await;
@@ -119,6 +121,74 @@ async fn an_expired_value_is_absent_and_is_swept(store: &dyn Store) {
     assert_eq!(value(store, &k, 0).await, None, "not swept");
     assert!(value(store, &kept, 20).await.is_some());
     assert_eq!(store.sweep(at(30)).await.unwrap(), 1);
+}
+
+/// Everything under a key, read in pages.
+async fn filed(store: &dyn Store, under: &Key, page: usize) -> Vec<Key> {
+    let mut all: Vec<Key> = Vec::new();
+    loop {
+        let next = store.filed(under, all.last(), page).await.unwrap();
+        assert!(next.len() <= page);
+        if next.is_empty() {
+            return all;
+        }
+        all.extend(next);
+    }
+}
+
+async fn what_is_filed_is_told_in_order_until_it_is_taken_back(store: &dyn Store) {
+    let (p, under) = (partition(6), key(Space::Subject, 6, "filed"));
+    assert_eq!(filed(store, &under, 10).await, []);
+    let mut keys: Vec<Key> = (0..1_100).map(|i| key(Space::Consent, 6, &format!("filed-{i}"))).collect();
+    for keys in keys.chunks(Batch::MAX_ITEMS) {
+        let batch = keys.iter().fold(Batch::new(p), |batch, key| batch.file(under, *key));
+        store.commit(batch, at(0)).await.unwrap();
+    }
+    let neighbours = ["filed-before", "filed-after", "another"].map(|name| key(Space::Subject, 6, name));
+    let batch =
+        neighbours.iter().fold(Batch::new(p), |batch, other| batch.file(*other, keys[0]).put(*other, vec![], None));
+    store.commit(batch.file(under, keys[0]).file(under, keys[0]), at(0)).await.unwrap();
+    keys.sort_by_key(Key::bytes);
+    assert_eq!(filed(store, &under, 7).await, keys, "each once, in byte order, and nothing of another key");
+    assert_eq!(store.filed(&under, None, usize::MAX).await.unwrap(), keys[..1024], "never more at once");
+    assert_eq!(store.filed(&under, Some(&keys[1099]), 1).await.unwrap(), []);
+    assert_eq!(store.filed(&under, None, 0).await.unwrap(), []);
+    // `after` need not be filed itself.
+    let gone = Batch::new(p).unfile(under, keys[3]).unfile(under, keys[3]);
+    store.commit(gone, at(0)).await.unwrap();
+    assert_eq!(store.filed(&under, Some(&keys[3]), 1).await.unwrap(), [keys[4]]);
+    assert_eq!(store.get(&keys[4], at(0)).await.unwrap(), None, "a filing is no value");
+    // In the order in which a batch says them; deleting a value of the same name leaves the filings alone.
+    let batch = Batch::new(p).file(under, keys[3]).unfile(under, keys[3]).unfile(under, keys[4]).file(under, keys[4]);
+    store.commit(batch.delete(under), at(0)).await.unwrap();
+    keys.remove(3);
+    assert_eq!(filed(store, &under, 1024).await, keys);
+    for keys in keys.chunks(Batch::MAX_ITEMS) {
+        let batch = keys.iter().fold(Batch::new(p), |batch, key| batch.unfile(under, *key));
+        store.commit(batch, at(0)).await.unwrap();
+    }
+    assert_eq!(filed(store, &under, 10).await, []);
+    assert_eq!(filed(store, &neighbours[0], 10).await.len(), 1);
+}
+
+async fn a_refused_batch_files_nothing(store: &dyn Store) {
+    let (p, under, k) = (partition(6), key(Space::Due, 6, "refused"), key(Space::Consent, 6, "refused"));
+    let elsewhere = key(Space::Consent, 7, "refused");
+    for batch in [
+        Batch::new(p).file(under, k).file(under, elsewhere),
+        Batch::new(p).file(under, k).file(elsewhere, k),
+        Batch::new(p).file(under, k).unfile(under, elsewhere),
+    ] {
+        assert_eq!(store.commit(batch, at(0)).await, Err(CommitError::WrongPartition));
+    }
+    let many = (0..=Batch::MAX_ITEMS).fold(Batch::new(p), |batch, _| batch.file(under, k));
+    assert_eq!(store.commit(many, at(0)).await, Err(CommitError::TooLarge));
+    let (first, second) = (key(Space::Consent, 6, "a"), key(Space::Consent, 6, "b"));
+    let full = (0..Batch::MAX_ITEMS / 2).fold(Batch::new(p), |batch, _| batch.put(first, vec![], None).delete(second));
+    assert_eq!(store.commit(full.file(under, k), at(0)).await, Err(CommitError::TooLarge), "filings count as writes");
+    let late = Batch::new(p).file(under, k).require(k, Expect::Version(Version(1)));
+    assert_eq!(store.commit(late, at(0)).await, Err(CommitError::Conflict));
+    assert_eq!(filed(store, &under, 10).await, []);
 }
 
 async fn a_limit_slides_and_forgets(store: &dyn Store) {
@@ -243,9 +313,10 @@ async fn embedded_keeps_everything_across_a_restart_and_goes_on_with_the_chain()
     let version = {
         let store = open(home.path());
         store.count(&attempts, limit, at(0)).await.unwrap();
-        store.commit(put("kept", "v").record(entry(0)), at(0)).await.unwrap().version
+        store.commit(put("kept", "v").file(attempts, k).record(entry(0)), at(0)).await.unwrap().version
     };
     let store = open(home.path());
+    assert_eq!(store.filed(&attempts, None, 10).await.unwrap(), [k]);
     let stored = store.get(&k, at(0)).await.unwrap().unwrap();
     assert_eq!((stored.value.as_slice(), stored.version), (b"v".as_slice(), version));
     assert!(!store.count(&attempts, limit, at(1)).await.unwrap().allowed);

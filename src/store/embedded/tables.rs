@@ -14,6 +14,8 @@ type Id = &'static [u8; Key::LEN];
 pub(super) const VALUES: TableDefinition<Id, (u64, Option<i64>, &[u8])> = TableDefinition::new("values");
 /// Expiry and key, in the order in which they fall due.
 pub(super) const EXPIRIES: TableDefinition<(i64, Id), ()> = TableDefinition::new("expiries");
+/// Key and a key that is filed under it.
+pub(super) const FILED: TableDefinition<(Id, Id), ()> = TableDefinition::new("filed");
 /// Hash before, hash, body.
 type LinkRow = (&'static [u8; 32], &'static [u8; 32], &'static str);
 /// Partition and number -> link.
@@ -30,6 +32,7 @@ pub(super) const SWEEP_STEP: usize = 1024;
 pub(super) struct Tables<'t> {
     values: Table<'t, Id, (u64, Option<i64>, &'static [u8])>,
     expiries: Table<'t, (i64, Id), ()>,
+    filed: Table<'t, (Id, Id), ()>,
     links: Table<'t, (u8, u64), LinkRow>,
     heads: Table<'t, u8, (u64, &'static [u8; 32])>,
     meta: Table<'t, &'static str, u64>,
@@ -42,6 +45,7 @@ impl<'t> Tables<'t> {
         Ok(Self {
             values: transaction.open_table(VALUES)?,
             expiries: transaction.open_table(EXPIRIES)?,
+            filed: transaction.open_table(FILED)?,
             links: transaction.open_table(LINKS)?,
             heads: transaction.open_table(HEADS)?,
             meta: transaction.open_table(META)?,
@@ -65,6 +69,8 @@ impl<'t> Tables<'t> {
             match write {
                 Write::Put(value, expires_at) => self.put(key, version, value, *expires_at)?,
                 Write::Delete => drop(self.remove(key)?),
+                Write::File(filed) => self.file(key, filed)?,
+                Write::Unfile(filed) => self.unfile(key, filed)?,
             }
         }
         let head = self.append(batch)?;
@@ -147,6 +153,18 @@ impl<'t> Tables<'t> {
         }
         self.changed = true;
         Ok(Some(removed))
+    }
+
+    fn file(&mut self, under: &Key, key: &Key) -> Result<(), StoreError> {
+        let there = self.filed.insert((&under.bytes(), &key.bytes()), ()).map_err(corrupt)?.is_some();
+        self.changed |= !there;
+        Ok(())
+    }
+
+    fn unfile(&mut self, under: &Key, key: &Key) -> Result<(), StoreError> {
+        let there = self.filed.remove((&under.bytes(), &key.bytes())).map_err(corrupt)?.is_some();
+        self.changed |= there;
+        Ok(())
     }
 
     fn append(&mut self, batch: &Batch) -> Result<Head, StoreError> {

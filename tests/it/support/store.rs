@@ -61,6 +61,10 @@ impl Store for Wilful {
         self.inner.take(key, now).await
     }
 
+    async fn filed(&self, under: &Key, after: Option<&Key>, at_most: usize) -> Result<Vec<Key>, StoreError> {
+        self.inner.filed(under, after, at_most).await
+    }
+
     async fn count(&self, key: &Key, limit: Limit, now: Timestamp) -> Result<Attempts, StoreError> {
         self.inner.count(key, limit, now).await
     }

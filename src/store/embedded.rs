@@ -7,24 +7,29 @@
 //!
 //! The directory is made 0700 and the file 0600; redb locks the file against a second process. A transaction writes
 //! beside the old state (copy on write) and switches over with checksummed commit slots, so a killed process or a torn
-//! write falls back to the last answered state. A store that failed while running opens itself again (in `base`). What this does not give: redb frees the pages of deleted values but
-//! does not overwrite them at once, so their bytes can remain in the file until reused. Nothing personal may therefore
-//! be stored unsealed; erasing is done by destroying the sealing key.
+//! write falls back to the last answered state. A store that failed while running opens itself
+//! again (in `base`). What this does not give: redb frees the pages of deleted values but does not overwrite them at
+//! once, so their bytes can remain in the file until reused. Nothing personal may therefore be stored unsealed; erasing
+//! is done by destroying a key that lies in a file of its own (`shred`).
 
 mod base;
+mod place;
+mod reads;
+mod shred;
 mod tables;
 #[cfg(test)]
 mod tests;
 
-use super::{Attempts, Batch, CommitError, FILED, Key, Limit, Partition, Receipt, Store, StoreError, Stored};
+use super::{Attempts, Batch, CommitError, FILED, Key, KeyId, Limit, Partition, Receipt, ShredKey};
+use super::{Store, StoreError, Stored};
 use crate::audit::{Head, Link};
 use async_trait::async_trait;
 use base::Base;
 use jiff::Timestamp;
-use redb::{Database, ReadableDatabase};
-use std::fs;
-use std::ops::Bound;
-use std::path::{Path, PathBuf};
+use redb::backends::FileBackend;
+use redb::{Database, ReadableDatabase, StorageBackend};
+use shred::ShredKeys;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tables::Tables;
@@ -34,6 +39,8 @@ use tokio::sync::{mpsc, oneshot};
 const FORMAT: u64 = 1;
 /// The name of the file in the directory.
 const FILE: &str = "idgate.redb";
+/// The name of the file of keys that can be destroyed.
+const KEYS: &str = "shred.keys";
 /// The most requests that share one sync.
 const GROUP: usize = 512;
 /// The most links that one read of the audit chain returns.
@@ -72,6 +79,14 @@ pub enum OpenError {
     /// Others may get at the file.
     #[error("the store's directory or file can be changed or read by others; set it to 0700 and 0600")]
     Permissions,
+    /// The file of keys is missing, or it is not this store's.
+    #[error(
+        "the store's file shred.keys is missing or belongs to another store; bring it back, or give up all that is sealed by putting an empty file in its place"
+    )]
+    ShredKeys,
+    /// The store did not answer while it was opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The file system refused.
     #[error("the store's directory or file cannot be used: {0}")]
     Io(#[from] std::io::Error),
@@ -94,6 +109,7 @@ struct Applied {
 /// The open store. Dropping it waits for the changes that were already accepted.
 pub struct Embedded {
     base: Arc<Base>,
+    keys: ShredKeys,
     queue: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
 }
@@ -103,19 +119,28 @@ impl Embedded {
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
         let (directory, cache_bytes) = (settings.directory.clone(), settings.cache_bytes);
         let base = Base::open(Box::new(move || {
-            let backend = redb::backends::FileBackend::new(private_file(&directory)?).map_err(opened)?;
+            let backend = FileBackend::new(place::private_file(&directory, FILE)?).map_err(opened)?;
             Database::builder().set_cache_size(cache_bytes).create_with_backend(backend).map_err(opened)
         }))?;
-        Self::start(base, settings.queue)
+        let known = known_keys(&base)?;
+        if known.is_some() && !settings.directory.join(KEYS).exists() {
+            return Err(OpenError::ShredKeys);
+        }
+        let file = FileBackend::new(place::locked_file(&settings.directory, KEYS)?).map_err(opened)?;
+        Self::start(base, known, file, settings.queue)
     }
 
-    /// Starts the writer.
-    fn start(base: Base, queue: usize) -> Result<Self, OpenError> {
+    /// Opens the file of keys and starts the writers.
+    fn start(base: Base, known: Option<u64>, file: impl StorageBackend, queue: usize) -> Result<Self, OpenError> {
+        let (keys, mark) = ShredKeys::open(file, known, queue)?;
+        if known != Some(mark) {
+            know_keys(&base, mark)?;
+        }
         let base = Arc::new(base);
         let (queue, waiting) = mpsc::channel(queue.max(1));
         let shared = Arc::clone(&base);
         let writer = std::thread::Builder::new().name("store".into()).spawn(move || write_all(&shared, waiting))?;
-        Ok(Self { base, queue: Some(queue), writer: Some(writer) })
+        Ok(Self { base, keys, queue: Some(queue), writer: Some(writer) })
     }
 
     /// Has the writer do `work` and waits until it is synced.
@@ -138,17 +163,17 @@ impl Embedded {
             };
             Applied { failed, answer: Box::new(answer) }
         });
-        self.send(job)?;
+        enqueue(self.queue.as_ref(), job)?;
         answered.await.map_err(|_| E::from(StoreError::Unavailable))?
     }
+}
 
-    fn send(&self, job: Job) -> Result<(), StoreError> {
-        let queue = self.queue.as_ref().ok_or(StoreError::Unavailable)?;
-        queue.try_send(job).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
-            mpsc::error::TrySendError::Closed(_) => StoreError::Unavailable,
-        })
-    }
+/// Lets a job wait for its writer, if there is room.
+fn enqueue<J>(queue: Option<&mpsc::Sender<J>>, job: J) -> Result<(), StoreError> {
+    queue.ok_or(StoreError::Unavailable)?.try_send(job).map_err(|refused| match refused {
+        mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+        mpsc::error::TrySendError::Closed(_) => StoreError::Unavailable,
+    })
 }
 
 impl Drop for Embedded {
@@ -184,7 +209,7 @@ impl Store for Embedded {
 
     async fn filed(&self, under: &Key, after: Option<&Key>, at_most: usize) -> Result<Vec<Key>, StoreError> {
         let (base, under, after) = (Arc::clone(&self.base), *under, after.copied());
-        let read = move || read_filed(&base, &under, after.as_ref(), at_most.min(FILED));
+        let read = move || reads::filed(&base, &under, after.as_ref(), at_most.min(FILED));
         tokio::task::spawn_blocking(read).await.map_err(|_| StoreError::Unavailable)?
     }
 
@@ -195,7 +220,7 @@ impl Store for Embedded {
 
     async fn trail(&self, partition: Partition, after: u64, at_most: usize) -> Result<Vec<Link>, StoreError> {
         let base = Arc::clone(&self.base);
-        let read = move || read_trail(&base, partition.number(), after, at_most.min(TRAIL));
+        let read = move || reads::trail(&base, partition.number(), after, at_most.min(TRAIL));
         tokio::task::spawn_blocking(read).await.map_err(|_| StoreError::Unavailable)?
     }
 
@@ -204,6 +229,18 @@ impl Store for Embedded {
             let heads = database.begin_read()?.open_table(tables::HEADS)?;
             Ok(heads.get(partition.number())?.map_or(Head::GENESIS, |guard| tables::head(guard.value())))
         })
+    }
+
+    async fn forge(&self) -> Result<(KeyId, ShredKey), StoreError> {
+        self.keys.forge().await
+    }
+
+    async fn find_key(&self, id: KeyId) -> Result<Option<ShredKey>, StoreError> {
+        self.keys.find(id).await
+    }
+
+    async fn shred(&self, id: KeyId) -> Result<(), StoreError> {
+        self.keys.shred(id).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
@@ -223,9 +260,11 @@ impl Store for Embedded {
         }
         if self.base.failed() {
             // Wakes the writer, which then tries to open the database again.
-            self.send(Box::new(|_| Applied { failed: None, answer: Box::new(|_| ()) }))?;
+            let nothing: Job = Box::new(|_| Applied { failed: None, answer: Box::new(|_| ()) });
+            enqueue(self.queue.as_ref(), nothing)?;
             return Err(StoreError::Unavailable);
         }
+        self.keys.health()?;
         let format = self.base.with(|database| {
             let meta = database.begin_read()?.open_table(tables::META)?;
             Ok(meta.get("format")?.map(|guard| guard.value()))
@@ -236,16 +275,21 @@ impl Store for Embedded {
 
 /// The writer: until the last sender is gone, takes what waits, and settles it as one group.
 fn write_all(base: &Base, mut waiting: mpsc::Receiver<Job>) {
-    while let Some(first) = waiting.blocking_recv() {
-        let mut group = vec![first];
-        while group.len() < GROUP {
-            match waiting.try_recv() {
-                Ok(job) => group.push(job),
-                Err(_) => break,
-            }
-        }
+    while let Some(group) = next_group(&mut waiting) {
         settle(base, group);
     }
+}
+
+/// Waits for a job, and takes what else is waiting by then. `None` when the last sender is gone.
+fn next_group<J>(waiting: &mut mpsc::Receiver<J>) -> Option<Vec<J>> {
+    let mut group = vec![waiting.blocking_recv()?];
+    while group.len() < GROUP {
+        match waiting.try_recv() {
+            Ok(job) => group.push(job),
+            Err(_) => break,
+        }
+    }
+    Some(group)
 }
 
 /// Applies a group in one transaction, syncs it, and answers each. If the transaction fails, it fails for all of them;
@@ -296,26 +340,20 @@ fn begin(database: &Database) -> Result<redb::WriteTransaction, redb::Error> {
     Ok(transaction)
 }
 
-fn read_trail(base: &Base, chain: u8, after: u64, at_most: usize) -> Result<Vec<Link>, StoreError> {
-    let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
+/// The mark of the file of keys, if the store ever had one.
+fn known_keys(base: &Base) -> Result<Option<u64>, StoreError> {
     base.with(|database| {
-        let links = database.begin_read()?.open_table(tables::LINKS)?;
-        let range = links.range((chain, first)..=(chain, u64::MAX))?;
-        let read = |item: Result<_, redb::StorageError>| item.map_err(redb::Error::from);
-        range.take(at_most).map(|item| read(item).map(|(key, row)| tables::link(key.value().1, row.value()))).collect()
+        let meta = database.begin_read()?.open_table(tables::META)?;
+        Ok(meta.get(KEYS)?.map(|guard| guard.value()))
     })
 }
 
-fn read_filed(base: &Base, under: &Key, after: Option<&Key>, at_most: usize) -> Result<Vec<Key>, StoreError> {
-    let (under, last) = (under.bytes(), [u8::MAX; Key::LEN]);
-    let after = after.map(Key::bytes);
-    let first = after.as_ref().map_or(Bound::Included((&under, &[0; Key::LEN])), |key| Bound::Excluded((&under, key)));
-    let found: Vec<[u8; Key::LEN]> = base.with(|database| {
-        let filed = database.begin_read()?.open_table(tables::FILED)?;
-        let range = filed.range::<(&[u8; Key::LEN], &[u8; Key::LEN])>((first, Bound::Included((&under, &last))))?;
-        range.take(at_most).map(|item| Ok(*item?.0.value().1)).collect()
-    })?;
-    found.iter().map(|bytes| Key::read(bytes).ok_or(StoreError::Corrupt)).collect()
+fn know_keys(base: &Base, mark: u64) -> Result<(), StoreError> {
+    base.with(|database| {
+        let transaction = begin(database)?;
+        transaction.open_table(tables::META)?.insert(KEYS, mark)?;
+        Ok(transaction.commit()?)
+    })
 }
 
 /// What a failed access means to the caller. The database's own words are not passed on.
@@ -338,28 +376,4 @@ fn opened(error: redb::DatabaseError) -> OpenError {
         redb::DatabaseError::UpgradeRequired(_) => OpenError::Format,
         other => OpenError::Database(other.into()),
     }
-}
-
-/// The database file in `directory`, both made private if they are missing and refused if others may touch them.
-fn private_file(directory: &Path) -> Result<fs::File, OpenError> {
-    let (mut builder, mut options) = (fs::DirBuilder::new(), fs::OpenOptions::new());
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    }
-    builder.recursive(true).create(directory)?;
-    let file = options.open(directory.join(FILE))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let others_write = fs::metadata(directory)?.permissions().mode() & 0o002 != 0;
-        if others_write || file.metadata()?.permissions().mode() & 0o077 != 0 {
-            return Err(OpenError::Permissions);
-        }
-        // A new name in a directory survives a power cut only once the directory is synced.
-        fs::File::open(directory)?.sync_all()?;
-    }
-    Ok(file)
 }

@@ -7,8 +7,10 @@
 
 pub mod embedded;
 mod key;
+mod shred;
 
 pub use key::{Handles, Key, Partition, Space};
+pub use shred::{KeyId, ShredKey};
 
 use crate::audit::{Entry, Head, Link};
 use crate::terms::Malformed;
@@ -42,6 +44,16 @@ pub trait Store: Send + Sync {
 
     /// The end of the partition's audit chain.
     async fn head(&self, partition: Partition) -> Result<Head, StoreError>;
+
+    /// Makes a key that can be destroyed. If what it was made for is not recorded after all, it is to be shredded; one that
+    /// is forgotten opens nothing and takes 64 bytes.
+    async fn forge(&self) -> Result<(KeyId, ShredKey), StoreError>;
+
+    /// The key of this name, unless it was destroyed.
+    async fn find_key(&self, id: KeyId) -> Result<Option<ShredKey>, StoreError>;
+
+    /// Destroys the key, if it is there: when this answers, its bytes are overwritten where they lay.
+    async fn shred(&self, id: KeyId) -> Result<(), StoreError>;
 
     /// Removes what has expired and tells how many values that were.
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;

@@ -3,8 +3,11 @@
 use idgate::audit::{DocumentRead, Entry, Field, Head, verify_chain};
 use idgate::secret::Sensitive;
 use idgate::store::embedded::{Embedded, OpenError, Settings};
-use idgate::store::{Batch, CommitError, Expect, Handles, Key, Limit, Partition, Space, Store, StoreError, Version};
+use idgate::store::{
+    Batch, CommitError, Expect, Handles, Key, KeyId, Limit, Partition, Space, Store, StoreError, Version,
+};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
@@ -56,6 +59,7 @@ async fn contract(store: Arc<dyn Store>) {
     of_many_takers_one_gets_it(&store).await;
     a_burst_never_gets_more_than_the_limit(&store).await;
     the_chain_holds_across_racing_batches(&store).await;
+    a_key_is_found_until_it_is_shredded(&store).await;
     store.health().await.unwrap();
 }
 
@@ -275,6 +279,48 @@ async fn the_chain_holds_across_racing_batches(store: &Arc<dyn Store>) {
     assert_eq!(verified(&**store, p).await, 128);
 }
 
+async fn a_key_is_found_until_it_is_shredded(store: &Arc<dyn Store>) {
+    let forge = async || {
+        let forges = (0..200).map(|_| {
+            let store = Arc::clone(store);
+            tokio::spawn(async move { store.forge().await.unwrap() })
+        });
+        let mut forged = Vec::new();
+        for task in forges.collect::<Vec<_>>() {
+            let (id, key) = task.await.unwrap();
+            forged.push((id, *key.expose()));
+        }
+        forged
+    };
+    let find = async |id: &KeyId| store.find_key(*id).await.unwrap().map(|key| *key.expose());
+    let first = forge().await;
+    let names: BTreeSet<String> = first.iter().map(|(id, _)| id.to_string()).collect();
+    let keys: BTreeSet<[u8; 32]> = first.iter().map(|(_, key)| *key).collect();
+    assert_eq!((names.len(), keys.len()), (200, 200), "no name and no key twice");
+    for (id, key) in &first {
+        assert_eq!(find(&id.to_string().parse().unwrap()).await, Some(*key));
+    }
+    let (gone, kept) = first.split_at(100);
+    let shreds = gone.iter().chain(gone).map(|(id, _)| {
+        let (store, id) = (Arc::clone(store), *id);
+        tokio::spawn(async move { store.shred(id).await.unwrap() })
+    });
+    for task in shreds.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    let later = forge().await;
+    for (id, _) in gone {
+        assert_eq!(find(id).await, None);
+        store.shred(*id).await.unwrap();
+    }
+    for (id, key) in kept.iter().chain(&later) {
+        assert_eq!(find(id).await, Some(*key), "shredding took another key");
+    }
+    let never: KeyId = "AAAAAQAAAAAAAAAAAAAAAA".parse().unwrap();
+    store.shred(never).await.unwrap();
+    assert_eq!(find(&never).await, None);
+}
+
 /// Reads a chain in pages, checks it against its head, and tells how long it is.
 async fn verified(store: &dyn Store, p: Partition) -> u64 {
     let mut end = Head::GENESIS;
@@ -411,6 +457,80 @@ fn embedded_refuses_what_is_no_store() {
     bytes[..512].fill(0xaa);
     std::fs::write(&file, bytes).unwrap();
     assert!(Embedded::open(&settings(home.path())).is_err());
+}
+
+/// Whether any eight bytes of the key lie in any file of the directory.
+fn lies_in(directory: &Path, key: &[u8; 32]) -> bool {
+    let parts: BTreeSet<&[u8]> = key.windows(8).collect();
+    std::fs::read_dir(directory).unwrap().any(|file| {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        bytes.windows(8).any(|window| parts.contains(window))
+    })
+}
+
+#[tokio::test]
+async fn embedded_keys_survive_a_restart_and_shredded_ones_leave_no_byte() {
+    let home = tempfile::tempdir().unwrap();
+    let store = open(home.path());
+    let (kept, kept_key) = store.forge().await.unwrap();
+    let (gone, gone_key) = store.forge().await.unwrap();
+    let (kept_key, gone_key) = (*kept_key.expose(), *gone_key.expose());
+    // The names are stored, the keys never are.
+    let names = format!("{kept} {gone}");
+    store.commit(put("names", &names), at(0)).await.unwrap();
+    drop(store);
+    let store = open(home.path());
+    for (id, key) in [(kept, kept_key), (gone, gone_key)] {
+        assert_eq!(*store.find_key(id).await.unwrap().unwrap().expose(), key);
+        assert!(lies_in(home.path(), &key), "the search finds what is there");
+    }
+    store.shred(gone).await.unwrap();
+    assert!(!lies_in(home.path(), &gone_key), "while the store is open");
+    drop(store);
+    assert!(!lies_in(home.path(), &gone_key));
+    let store = open(home.path());
+    assert!(store.find_key(gone).await.unwrap().is_none());
+    assert_eq!(*store.find_key(kept).await.unwrap().unwrap().expose(), kept_key);
+}
+
+#[tokio::test]
+async fn embedded_refuses_to_go_on_without_its_keys_unless_told_so() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("shred.keys");
+    let store = open(home.path());
+    let id = store.forge().await.unwrap().0;
+    assert!(std::fs::File::open(&file).unwrap().try_lock().is_err(), "a second process could write it");
+    drop(store);
+    let whole = std::fs::read(&file).unwrap();
+    let refused = || matches!(Embedded::open(&settings(home.path())), Err(OpenError::ShredKeys));
+    std::fs::remove_file(&file).unwrap();
+    assert!(refused(), "missing");
+    assert!(!file.exists(), "refusing made a file");
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    drop(open(elsewhere.path()));
+    std::fs::copy(elsewhere.path().join("shred.keys"), &file).unwrap();
+    assert!(refused(), "another store's");
+    let mut garbled = whole.clone();
+    garbled[0] ^= 1;
+    for bytes in [&garbled, &whole[..10]] {
+        std::fs::write(&file, bytes).unwrap();
+        assert!(refused());
+        assert_eq!(std::fs::read(&file).unwrap(), *bytes, "what is refused is left as it is");
+    }
+    std::fs::write(&file, &whole).unwrap();
+    assert!(open(home.path()).find_key(id).await.unwrap().is_some());
+    std::fs::write(&file, "").unwrap();
+    assert!(open(home.path()).find_key(id).await.unwrap().is_none(), "given up");
+    std::fs::write(&file, &whole).unwrap();
+    assert!(refused(), "given up for good");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(Embedded::open(&settings(home.path())), Err(OpenError::Permissions)));
+    }
 }
 
 const CHILD: &str = "IDGATE_TEST_STORE_CHILD";

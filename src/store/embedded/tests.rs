@@ -2,8 +2,6 @@
 
 use super::*;
 use crate::store::{Expect, Handles, Space};
-use redb::StorageBackend;
-use redb::backends::FileBackend;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -53,11 +51,14 @@ async fn a_full_disk_makes_the_store_unhealthy_until_there_is_room_again() {
     let (directory, full) = (tempfile::TempDir::new().unwrap(), Arc::new(AtomicBool::new(false)));
     let (path, switch) = (directory.path().to_owned(), Arc::clone(&full));
     let base = Base::open(Box::new(move || {
-        let file = FileBackend::new(private_file(&path)?).map_err(opened)?;
+        let file = FileBackend::new(place::private_file(&path, FILE)?).map_err(opened)?;
         let disk = Disk { file, full: Arc::clone(&switch) };
         Database::builder().create_with_backend(disk).map_err(opened)
     }));
-    let store = Embedded::start(base.unwrap().impatient(), 16).unwrap();
+    let keys = FileBackend::new(place::locked_file(directory.path(), KEYS).unwrap()).unwrap();
+    let keys = Disk { file: keys, full: Arc::clone(&full) };
+    let store = Embedded::start(base.unwrap().impatient(), None, keys, 16).unwrap();
+    let forged = store.forge().await.unwrap().0;
 
     let handles = Handles::new(crate::secret::Sensitive::new([7; 32]));
     let partition = Partition::new(0).unwrap();
@@ -74,6 +75,8 @@ async fn a_full_disk_makes_the_store_unhealthy_until_there_is_room_again() {
         assert_eq!(store.health().await, Err(StoreError::Unavailable), "for as long as the disk is full");
         assert_eq!(store.commit(put("during"), now).await, refused);
         assert_eq!(store.get(&key("before"), now).await, Err(StoreError::Unavailable));
+        assert_eq!(store.forge().await.map(drop), Err(StoreError::Unavailable));
+        assert_eq!(store.shred(forged).await, Err(StoreError::Unavailable));
     }
 
     full.store(false, Ordering::SeqCst);
@@ -82,6 +85,8 @@ async fn a_full_disk_makes_the_store_unhealthy_until_there_is_room_again() {
     }
     assert!(store.get(&key("before"), now).await.unwrap().is_some(), "what was answered is there");
     store.commit(put("after"), now).await.unwrap();
+    assert!(store.find_key(forged).await.unwrap().is_none(), "what was asked for is done when there is room");
+    assert!(store.forge().await.is_ok());
     drop(store);
     let settings = Settings { directory: directory.path().to_owned(), ..Settings::default() };
     let again = Embedded::open(&settings).unwrap();

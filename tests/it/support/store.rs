@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use idgate::audit::{Head, Link};
-use idgate::store::{Attempts, Batch, CommitError, Key, Limit, Partition, Receipt, Store, StoreError, Stored};
+use idgate::store::{Attempts, Batch, CommitError, Key, KeyId, Limit, Partition, Receipt, ShredKey};
+use idgate::store::{Store, StoreError, Stored};
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -75,6 +76,18 @@ impl Store for Wilful {
 
     async fn head(&self, partition: Partition) -> Result<Head, StoreError> {
         self.inner.head(partition).await
+    }
+
+    async fn forge(&self) -> Result<(KeyId, ShredKey), StoreError> {
+        self.inner.forge().await
+    }
+
+    async fn find_key(&self, id: KeyId) -> Result<Option<ShredKey>, StoreError> {
+        self.inner.find_key(id).await
+    }
+
+    async fn shred(&self, id: KeyId) -> Result<(), StoreError> {
+        self.inner.shred(id).await
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -157,29 +157,33 @@ impl Writer {
             self.zero(slot, &mut round);
         }
         for job in group {
-            // A caller that no longer waits needs no answer.
+            // Who is refused is told at the end as well. A caller that no longer waits needs no answer.
             match job {
                 Job::Forge(answer) => {
-                    if let Some(forged) = self.forge(&mut round) {
-                        round.answers.push(Box::new(move || drop(answer.send(forged))));
-                    }
+                    let forged = self.forge(&mut round);
+                    round.answers.push(Box::new(move || drop(forged.map(|forged| answer.send(forged)))));
                 }
                 Job::Shred(id, answer) => {
-                    if self.shred(id, &mut round) {
-                        round.answers.push(Box::new(move || answer.send(()).unwrap_or(())));
-                    }
+                    let gone = self.shred(id, &mut round);
+                    round.answers.push(Box::new(move || {
+                        let _ = gone.then(|| answer.send(()));
+                    }));
                 }
                 Job::Wake => {}
             }
         }
-        if round.written.is_empty() || self.disk.sync_data().is_ok() {
+        let synced = round.written.is_empty() || self.disk.sync_data().is_ok();
+        if synced {
             self.free.append(&mut round.freed);
-            round.answers.into_iter().for_each(|answer| answer());
         } else {
             self.free.retain(|slot| !round.written.contains(slot));
             self.doubtful.append(&mut round.written);
         }
+        // Before anyone is answered, so that whoever then asks for the health is told the truth.
         self.tell(!self.doubtful.is_empty());
+        if synced {
+            round.answers.into_iter().for_each(|answer| answer());
+        }
     }
 
     /// Makes a key in a free slot. `None` if there is no room or the write failed.

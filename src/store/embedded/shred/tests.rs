@@ -218,7 +218,9 @@ async fn a_file_that_was_cut_off_keeps_what_is_whole() {
         cut.set_len(length as u64).unwrap();
         let keys = open(&cut);
         for (id, key) in forged {
-            let whole = offset(id.slot + 1) <= length as u64;
+            // A checksum may end in zeros; what is cut off comes back as zeros.
+            let end = usize::try_from(offset(id.slot + 1)).unwrap();
+            let whole = disk.with(|state| state.platter[length.min(end)..end].iter().all(|byte| *byte == 0));
             assert_eq!(find(&keys, id).await, whole.then_some(key), "{length}");
             assert_eq!(cut.has(&key), whole, "{length}");
         }

@@ -29,6 +29,7 @@
 //! | | [`consent`] | `policy`, `terms` |
 //! | | [`audit`] | `policy`, `terms` |
 //! | edges | [`tokens`] | `policy`, `secret`, `terms` |
+//! | | [`seal`] | `secret`, `terms` |
 //! | | [`store`] | `audit`, `secret`, `terms` |
 //! | orchestration: order, I/O, the clock | [`flows`] | all of the above |
 //! | transport | [`server`] | `flows`, `secret`, `telemetry`, `terms` |
@@ -62,6 +63,7 @@ pub mod consent;
 pub mod evidence;
 pub mod flows;
 pub mod policy;
+pub mod seal;
 pub mod secret;
 pub mod server;
 pub mod store;

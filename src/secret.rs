@@ -26,6 +26,26 @@ impl<T: Zeroize> Sensitive<T> {
     }
 }
 
+impl Sensitive<[u8; 32]> {
+    /// Reads 32 bytes from 64 hexadecimal characters; a final line break is allowed.
+    pub fn from_hex(text: &Sensitive<Vec<u8>>) -> Option<Self> {
+        let (pairs, rest) = text.expose().trim_ascii_end().as_chunks::<2>();
+        if pairs.len() != 32 || !rest.is_empty() {
+            return None;
+        }
+        let mut secret = Self::new([0u8; 32]);
+        for (byte, [high, low]) in secret.expose_mut().iter_mut().zip(pairs) {
+            *byte = nibble(*high)? << 4 | nibble(*low)?;
+        }
+        Some(secret)
+    }
+}
+
+/// The value of one hexadecimal digit.
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
 impl<T: Zeroize> Drop for Sensitive<T> {
     fn drop(&mut self) {
         self.0.zeroize();
@@ -53,6 +73,16 @@ mod tests {
         let s = Sensitive::new(String::from("900101-1990006"));
         assert_eq!(format!("{s:?}"), "[redacted]");
         assert_eq!(s.expose(), "900101-1990006");
+    }
+
+    #[test]
+    fn a_secret_is_read_from_exactly_64_hexadecimal_characters() {
+        let read = |text: &str| Sensitive::from_hex(&Sensitive::new(text.as_bytes().to_vec())).map(|s| *s.expose());
+        assert_eq!(read(&"0aF9".repeat(16)), Some(std::array::from_fn(|i| if i % 2 == 0 { 0x0a } else { 0xf9 })));
+        assert!(read(&format!("{}\n", "0a".repeat(32))).is_some());
+        for bad in ["", "0a", &"0a".repeat(33), &"zz".repeat(32), &format!("{}a", "0a".repeat(31))] {
+            assert!(read(bad).is_none(), "{bad}");
+        }
     }
 
     #[test]

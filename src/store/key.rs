@@ -171,16 +171,7 @@ impl Handles {
 
     /// Reads the secret from 64 hexadecimal characters; a final line break is allowed.
     pub fn from_hex(text: &Sensitive<Vec<u8>>) -> Result<Self, Malformed> {
-        const BAD: Malformed = Malformed("store handle secret");
-        let (pairs, rest) = text.expose().trim_ascii_end().as_chunks::<2>();
-        if pairs.len() != 32 || !rest.is_empty() {
-            return Err(BAD);
-        }
-        let mut secret = Sensitive::new([0u8; 32]);
-        for (byte, [high, low]) in secret.expose_mut().iter_mut().zip(pairs) {
-            *byte = nibble(*high).ok_or(BAD)? << 4 | nibble(*low).ok_or(BAD)?;
-        }
-        Ok(Self(secret))
+        Sensitive::from_hex(text).map(Self).ok_or(Malformed("store handle secret"))
     }
 
     /// The partition for what belongs to `text` (a subject, an idempotency key…) of `party`.
@@ -214,11 +205,6 @@ impl Handles {
         mac.update(text.as_bytes());
         mac.sign().as_ref().try_into().expect("HMAC-SHA-256 has 32 bytes")
     }
-}
-
-/// The value of one hexadecimal digit.
-fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]

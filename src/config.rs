@@ -112,6 +112,8 @@ pub struct TrustedKey {
 pub struct Store {
     /// The file with the secret that names are hidden with.
     pub secret: PathBuf,
+    /// The files with the keys that personal values are sealed under; the first seals.
+    pub sealing: Vec<PathBuf>,
     /// Changes that may wait.
     pub queue: usize,
     /// Memory for cached pages.
@@ -191,6 +193,7 @@ impl Settings {
                 "tokens.keys: production needs signing keys",
             ),
             (self.production() && self.store.secret.as_os_str().is_empty(), "store.secret: production needs a secret"),
+            (self.production() && self.store.sealing.is_empty(), "store.sealing: production needs a sealing key"),
         ];
         match rules.into_iter().find(|(broken, _)| *broken) {
             Some((_, message)) => Err(ConfigError::Value(message)),
@@ -252,9 +255,9 @@ mod tests {
 
     #[test]
     fn production_wants_its_own_keys_and_secret_and_no_specimens() {
-        let whole = "mode = \"production\"\n[tokens]\nkeys = \"k\"\n[store]\nsecret = \"s\"\n[callers]\ntrusted = [{ file = \"c\" }]\n";
+        let whole = "mode = \"production\"\n[tokens]\nkeys = \"k\"\n[store]\nsecret = \"s\"\nsealing = [\"e\"]\n[callers]\ntrusted = [{ file = \"c\" }]\n";
         assert!(Settings::parse(whole).is_ok());
-        for line in ["keys = \"k\"", "secret = \"s\"", "trusted = [{ file = \"c\" }]"] {
+        for line in ["keys = \"k\"", "secret = \"s\"", "sealing = [\"e\"]", "trusted = [{ file = \"c\" }]"] {
             assert!(Settings::parse(&whole.replace(line, "")).is_err(), "{line}");
         }
         assert!(Settings::parse(&format!("{whole}[checks]\naccept_specimens = true")).is_err());

@@ -29,7 +29,7 @@ pub(super) enum Action {
         /// The directory; without it, the configured one.
         directory: Option<PathBuf>,
     },
-    /// Make the secret that the store hides names with.
+    /// Make a secret: the one that the store hides names with, or a sealing key.
     Secret {
         /// The file; it must not exist.
         file: PathBuf,

@@ -70,7 +70,7 @@ pub fn jwks(directory: &Path) -> Result<String, KeyError> {
     Ok(crate::tokens::keys::jwks(ring.verifying(now)))
 }
 
-/// Makes a secret for the store.
+/// Makes a secret for the store, or a sealing key.
 pub fn secret(file: &Path) -> Result<(), KeyError> {
     if file.exists() {
         return Err(KeyError::Occupied);

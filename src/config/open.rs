@@ -6,6 +6,8 @@ use crate::evidence::{self, read::ModelError};
 use crate::flows::pool::ReadImage;
 use crate::flows::{App, Pool};
 use crate::policy::rules::{RuleSet, TableError};
+use crate::seal::SealRing;
+use crate::secret::Sensitive;
 use crate::store::embedded::{self, Embedded};
 use crate::store::{Handles, Store};
 use crate::telemetry::Metrics;
@@ -26,7 +28,7 @@ pub enum OpenError {
     /// A key cannot be used.
     #[error("{0}: {1}")]
     Key(PathBuf, KeyError),
-    /// The store's secret is not 64 hexadecimal characters.
+    /// A secret of the store's is not 64 hexadecimal characters.
     #[error("{0}: {1}")]
     Secret(PathBuf, Malformed),
     /// A name or lifetime in the settings cannot be used.
@@ -91,11 +93,15 @@ pub fn check(settings: &Settings) -> Result<(), OpenError> {
     if settings.production() {
         keyed(settings)?;
         handles(settings)?;
+        sealing(settings)?;
     } else {
         Issuer::new(&settings.tokens.issuer, existing_ring(settings)?)?;
         accepted(settings, configured(settings)?)?;
         if secret_file(settings).exists() || !settings.store.secret.as_os_str().is_empty() {
             handles(settings)?;
+        }
+        if sealing_files(settings).0.exists() || !settings.store.sealing.is_empty() {
+            sealing(settings)?;
         }
     }
     let directory = models_directory(&settings.ocr.models);
@@ -132,7 +138,7 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
         .map_err(|error| OpenError::Directory(settings.data_dir.clone(), error))?;
     let metrics = Arc::new(Metrics::default());
     let (issuer, callers) = keyed(settings)?;
-    let handles = handles(settings)?;
+    let (handles, seal) = (handles(settings)?, sealing(settings)?);
     let place = embedded::Settings {
         directory: settings.data_dir.join("store"),
         queue: settings.store.queue,
@@ -143,6 +149,7 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
     Ok(App {
         store,
         handles,
+        seal,
         issuer,
         callers,
         rules: RuleSet::embedded()?,
@@ -209,4 +216,30 @@ fn handles(settings: &Settings) -> Result<Handles, OpenError> {
     }
     let text = files::read_private(&path).map_err(|error| OpenError::Key(path.clone(), error))?;
     Handles::from_hex(&text).map_err(|error| OpenError::Secret(path, error))
+}
+
+/// Where the sealing keys lie: the one that seals, and the older ones.
+fn sealing_files(settings: &Settings) -> (PathBuf, &[PathBuf]) {
+    match settings.store.sealing.as_slice() {
+        [current, older @ ..] => (current.clone(), older),
+        [] => (settings.data_dir.join("dev-sealing.secret"), &[]),
+    }
+}
+
+/// The sealing keys, which must not be for development in production.
+fn sealing(settings: &Settings) -> Result<SealRing, OpenError> {
+    let (current, older) = sealing_files(settings);
+    if settings.production() && older.iter().chain([&current]).any(|file| files::is_development(file)) {
+        return Err(OpenError::DevelopmentKeys("store.sealing"));
+    }
+    if !settings.production() && settings.store.sealing.is_empty() && !current.exists() {
+        keys::secret(&current).map_err(|error| OpenError::Key(current.clone(), error))?;
+    }
+    let older = older.iter().map(|file| sealing_key(file)).collect::<Result<_, _>>()?;
+    Ok(SealRing::new(sealing_key(&current)?, older))
+}
+
+fn sealing_key(file: &Path) -> Result<Sensitive<[u8; 32]>, OpenError> {
+    let text = files::read_private(file).map_err(|error| OpenError::Key(file.to_owned(), error))?;
+    Sensitive::from_hex(&text).ok_or_else(|| OpenError::Secret(file.to_owned(), Malformed("sealing key")))
 }

@@ -30,6 +30,7 @@ pub use crate::tokens::callers::Caller;
 pub use crate::tokens::{Rejected, Token};
 
 use crate::policy::{Facts, Misuse, RuleSet};
+use crate::seal::SealRing;
 use crate::store::{CommitError, Handles, Store};
 use crate::telemetry::Metrics;
 use crate::terms::RelyingParty;
@@ -72,6 +73,8 @@ pub struct App {
     pub store: Arc<dyn Store>,
     /// Makes keys out of names.
     pub handles: Handles,
+    /// Seals what is personal and has to rest.
+    pub seal: SealRing,
     /// Signs tokens.
     pub issuer: Issuer,
     /// Knows callers by their tokens.

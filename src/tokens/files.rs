@@ -180,7 +180,8 @@ impl Place {
     }
 }
 
-fn is_development(path: &Path) -> bool {
+/// Whether a file's name marks what is in it as made for development.
+pub fn is_development(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(DEVELOPMENT))
 }
 

@@ -3,6 +3,7 @@
 use crate::support::Script;
 use idgate::config::keys::{self, Bearer, Signature};
 use idgate::config::{self, OpenError, Settings};
+use idgate::secret::Sensitive;
 use idgate::terms::Scope;
 use idgate::tokens::files;
 use idgate::tokens::keys::Algorithm;
@@ -19,10 +20,11 @@ fn open(settings: &Settings) -> Result<idgate::flows::App, OpenError> {
 fn production(directory: &Path) -> Settings {
     let at = |name: &str| format!("{:?}", directory.join(name));
     let text = format!(
-        "mode = \"production\"\ndata_dir = {}\n[tokens]\nkeys = {}\n[store]\nsecret = {}\n[callers]\ntrusted = [{{ file = {} }}]\n",
+        "mode = \"production\"\ndata_dir = {}\n[tokens]\nkeys = {}\n[store]\nsecret = {}\nsealing = [{}]\n[callers]\ntrusted = [{{ file = {} }}]\n",
         at("data"),
         at("keys"),
         at("secret"),
+        at("sealing"),
         at("callers.json"),
     );
     Settings::parse(&text).unwrap()
@@ -44,6 +46,10 @@ fn production_starts_with_its_own_keys_and_nothing_less() {
     std::fs::write(directory.path().join("callers.json"), public).unwrap();
     missing("secret");
     keys::secret(&directory.path().join("secret")).unwrap();
+    missing("sealing");
+    assert!(config::check(&settings).unwrap_err().to_string().contains("sealing"));
+    assert!(!directory.path().join("sealing").exists(), "made in production");
+    keys::secret(&directory.path().join("sealing")).unwrap();
     let app = open(&settings).unwrap();
 
     let bearer = || Bearer {
@@ -78,6 +84,51 @@ fn production_refuses_development_keys() {
     let public = idgate::tokens::keys::jwks(ring.verifying(Timestamp::now()));
     std::fs::write(directory.path().join("callers.json"), public).unwrap();
     assert!(matches!(open(&settings), Err(OpenError::DevelopmentKeys("callers.trusted"))));
+}
+
+#[test]
+fn production_refuses_a_development_sealing_key_wherever_it_stands() {
+    let directory = TempDir::new().unwrap();
+    let mut settings = production(directory.path());
+    keys::generate(&directory.path().join("keys"), Signature::EdDsa).unwrap();
+    let public = keys::generate(&directory.path().join("other-keys"), Signature::EdDsa).unwrap();
+    std::fs::write(directory.path().join("callers.json"), public).unwrap();
+    let (good, dev) = (directory.path().join("sealing"), directory.path().join("dev-sealing.secret"));
+    for file in [&directory.path().join("secret"), &good, &dev] {
+        keys::secret(file).unwrap();
+    }
+    open(&settings).unwrap();
+    for sealing in [vec![dev.clone()], vec![good.clone(), dev.clone()]] {
+        settings.store.sealing = sealing;
+        assert!(matches!(open(&settings), Err(OpenError::DevelopmentKeys("store.sealing"))));
+        assert!(matches!(config::check(&settings), Err(OpenError::DevelopmentKeys("store.sealing"))));
+    }
+}
+
+#[test]
+fn what_was_sealed_opens_after_a_restart_and_after_a_rotation() {
+    let directory = TempDir::new().unwrap();
+    let mut settings = Settings::load(None).unwrap();
+    settings.data_dir = directory.path().join("data");
+    let (own, plain) = (Sensitive::new([7; 32]), Sensitive::new(b"content".to_vec()));
+    let sealed = open(&settings).unwrap().seal.seal(&own, b"place", &plain).unwrap();
+    let app = open(&settings).unwrap();
+    assert_eq!(app.seal.open(&own, b"place", &sealed).unwrap().expose(), plain.expose());
+    assert!(!sealed.needs_reseal(&app.seal));
+    drop(app);
+
+    let (old, new) = (settings.data_dir.join("dev-sealing.secret"), directory.path().join("new"));
+    keys::secret(&new).unwrap();
+    settings.store.sealing = vec![new, old];
+    let app = open(&settings).unwrap();
+    assert_eq!(app.seal.open(&own, b"place", &sealed).unwrap().expose(), plain.expose());
+    assert!(sealed.needs_reseal(&app.seal));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&settings.store.sealing[1]).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 }
 
 #[test]
@@ -121,6 +172,12 @@ fn a_check_refuses_what_serving_refuses_and_makes_nothing() {
     std::fs::write(&twice, keys::generate(&directory.path().join("keys"), Signature::EdDsa).unwrap()).unwrap();
     refused("same key id", &|settings| settings.callers.trusted = vec![trust(twice.clone()), trust(twice.clone())]);
     refused("no-secret", &|settings| settings.store.secret = "no-secret".into());
+    refused("no-sealing", &|settings| settings.store.sealing = vec!["no-sealing".into()]);
+    let (whole, short) = (directory.path().join("whole"), directory.path().join("short"));
+    keys::secret(&whole).unwrap();
+    std::fs::copy(&whole, &short).unwrap();
+    std::fs::write(&short, "07").unwrap();
+    refused("short: not a valid sealing key", &|settings| settings.store.sealing = vec![whole.clone(), short.clone()]);
     refused("tokens", &|settings| settings.tokens.issuer = String::new());
     refused("callers", &|settings| settings.callers.audience = String::new());
     let file = directory.path().join("a-file");

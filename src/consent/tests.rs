@@ -1,6 +1,8 @@
 //! The machine by named cases, and by random steps against an independent model.
 
 mod cases;
+mod golden;
+mod model;
 
 use super::*;
 use crate::terms::DocumentKind;

@@ -8,10 +8,11 @@ mod open;
 
 pub use open::{OpenError, check, models_directory, open, policy_table, reader};
 
-use crate::flows::{self, pool};
+use crate::flows::{self, pool, webhooks};
 use crate::terms::RelyingParty;
 use crate::{server, telemetry};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub mode: Mode,
     /// Where the store lies, and in development the keys.
     pub data_dir: PathBuf,
+    /// Where events are posted.
+    pub webhooks: Vec<webhooks::Settings>,
     /// Where and how much is served.
     pub server: server::Settings,
     /// How pictures are read.
@@ -186,6 +189,14 @@ impl Settings {
             ),
             (self.log.filter().is_err(), "log.filter must be a level, or a list such as `warn,idgate=debug`"),
             (self.server.stream_seconds == 0, "server.stream_seconds must not be 0"),
+            (self.server.watches_per_caller == 0, "server.watches_per_caller must not be 0"),
+            (self.server.heartbeat_seconds == 0, "server.heartbeat_seconds must not be 0"),
+            (self.server.look_seconds == 0, "server.look_seconds must not be 0"),
+            (
+                !self.webhooks.iter().all(|webhook| webhook.allowed(!self.production())),
+                "webhooks.url must be `https://host[:port]/path` (http only in development), without a user or a fragment",
+            ),
+            (!self.webhooks_differ(), "webhooks: two of one relying party must differ in their url or name"),
             (self.production() && self.checks.accept_specimens, "checks.accept_specimens is for development only"),
             (self.production() && self.callers.trusted.is_empty(), "callers.trusted: production needs callers' keys"),
             (
@@ -199,6 +210,12 @@ impl Settings {
             Some((_, message)) => Err(ConfigError::Value(message)),
             None => Ok(()),
         }
+    }
+
+    /// Whether each webhook has a position of its own.
+    fn webhooks_differ(&self) -> bool {
+        let names = self.webhooks.iter().map(|webhook| (&webhook.relying_party, webhook.name()));
+        names.collect::<BTreeSet<_>>().len() == self.webhooks.len()
     }
 
     /// Whether this is production.
@@ -245,6 +262,12 @@ mod tests {
             "[server]\ncaller_percent = 101",
             "[server]\ncaller_percent = 10",
             "[server]\nstream_seconds = 0",
+            "[server]\nwatches_per_caller = 0",
+            "[server]\nheartbeat_seconds = 0",
+            "[server]\nlook_seconds = 0",
+            "[[webhooks]]\nrelying_party = \"shop\"\nurl = \"ftp://shop\"\nsecret = \"s\"",
+            "[[webhooks]]\nrelying_party = \"shop\"\nurl = \"https://shop/\"",
+            "[[webhooks]]\nrelying_party = \"shop\"\nurl = \"https://shop/\"\nsecret = \"s\"\ntypes = [\"x\"]",
             "[[callers.trusted]]\nfile = \"a\"\nparty = \"b\"",
             "server = 1",
             "[",
@@ -260,6 +283,18 @@ mod tests {
         for line in ["keys = \"k\"", "secret = \"s\"", "sealing = [\"e\"]", "trusted = [{ file = \"c\" }]"] {
             assert!(Settings::parse(&whole.replace(line, "")).is_err(), "{line}");
         }
+        let webhook = |scheme: &str| {
+            format!("[[webhooks]]\nrelying_party = \"shop\"\nurl = \"{scheme}://shop.example/\"\nsecret = \"s\"\n")
+        };
+        assert!(Settings::parse(&format!("{whole}{}", webhook("http"))).is_err(), "events in the clear");
+        let settings = Settings::parse(&format!("{whole}{}", webhook("https"))).unwrap();
+        assert_eq!(settings.webhooks[0].name(), "https://shop.example/");
+        Settings::parse(&settings.to_toml().unwrap()).expect("what is shown can be read");
+        assert!(Settings::parse(&format!("{whole}{0}{0}", webhook("https"))).is_err(), "one position for two");
+        let named =
+            format!("{whole}{0}name = \"a\"\n{0}from = \"start\"\ntypes = [\"consent.given\"]", webhook("https"));
+        assert_eq!(Settings::parse(&named).unwrap().webhooks.len(), 2);
+        assert!(Settings::parse(&webhook("http")).is_ok(), "for trying out");
         assert!(Settings::parse(&format!("{whole}[checks]\naccept_specimens = true")).is_err());
     }
 }

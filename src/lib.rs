@@ -45,6 +45,7 @@
 //! 5. Every RPC has a row in `server::access`; one that has none is denied.
 //! 6. A negative answer is a value with status OK; an error status is for misuse, limits and faults.
 //! 7. Every queue has a bound, every input a limit, every wait a deadline.
+//! 8. An event is a projection of an audit entry: none is lost, none tells more, and only its relying party is told.
 //!
 //! # Glossary
 //!

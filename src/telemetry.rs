@@ -44,6 +44,11 @@ struct ReasonLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabel {
+    came_to: Label,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StepLabel {
     step: Label,
 }
@@ -59,6 +64,11 @@ pub struct Metrics {
     waiting: Gauge,
     reading: Gauge,
     image_bytes: Gauge,
+    watches: Gauge,
+    events_streamed: Counter,
+    webhook_attempts: Family<AttemptLabel, Counter>,
+    webhooks_behind: Gauge,
+    webhooks_failing: Gauge,
 }
 
 /// From a millisecond to about half a minute.
@@ -78,6 +88,11 @@ impl Default for Metrics {
             waiting: Gauge::default(),
             reading: Gauge::default(),
             image_bytes: Gauge::default(),
+            watches: Gauge::default(),
+            events_streamed: Counter::default(),
+            webhook_attempts: Family::default(),
+            webhooks_behind: Gauge::default(),
+            webhooks_failing: Gauge::default(),
         };
         let r = &mut metrics.registry;
         r.register("calls", "Calls that ended, by RPC and status code", metrics.calls.clone());
@@ -88,6 +103,11 @@ impl Default for Metrics {
         r.register("reads_waiting", "Pictures that wait to be read", metrics.waiting.clone());
         r.register("reads_running", "Pictures being read", metrics.reading.clone());
         r.register_with_unit("images_held", "Picture bytes held for calls", Unit::Bytes, metrics.image_bytes.clone());
+        r.register("watches", "Streams of events that are open", metrics.watches.clone());
+        r.register("events_streamed", "Events handed to streams", metrics.events_streamed.clone());
+        r.register("webhook_attempts", "Posts of events, by what they came to", metrics.webhook_attempts.clone());
+        r.register("webhooks_behind", "Log entries not passed, over all webhooks", metrics.webhooks_behind.clone());
+        r.register("webhooks_failing", "Webhooks whose last post failed", metrics.webhooks_failing.clone());
         metrics
     }
 }
@@ -123,6 +143,31 @@ impl Metrics {
     /// How many bytes of pictures are held for calls.
     pub fn images_held(&self, bytes: usize) {
         self.image_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// That many streams of events more, or less, are open.
+    pub fn watches(&self, by: i64) {
+        self.watches.inc_by(by);
+    }
+
+    /// An event was handed to a stream.
+    pub fn event_streamed(&self) {
+        self.events_streamed.inc();
+    }
+
+    /// An event was posted, or not.
+    pub fn webhook_attempt(&self, came_to: &'static str) {
+        self.webhook_attempts.get_or_create(&AttemptLabel { came_to: Label(came_to) }).inc();
+    }
+
+    /// A webhook is that many entries more, or less, behind the end of the log.
+    pub fn webhook_behind(&self, by: i64) {
+        self.webhooks_behind.inc_by(by);
+    }
+
+    /// That many webhooks more, or less, fail.
+    pub fn webhooks_failing(&self, by: i64) {
+        self.webhooks_failing.inc_by(by);
     }
 
     /// Everything in the text format of Prometheus.

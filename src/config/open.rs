@@ -4,14 +4,15 @@ use super::{Settings, keys};
 use crate::evidence::read::OcrReader;
 use crate::evidence::{self, read::ModelError};
 use crate::flows::pool::ReadImage;
+use crate::flows::webhooks::{self, Webhook, WebhookError};
 use crate::flows::{App, Pool};
 use crate::policy::rules::{RuleSet, TableError};
 use crate::seal::SealRing;
 use crate::secret::Sensitive;
 use crate::store::embedded::{self, Embedded};
-use crate::store::{Handles, Store};
+use crate::store::{Handles, Stirred, Stirring};
 use crate::telemetry::Metrics;
-use crate::terms::Malformed;
+use crate::terms::{Malformed, RelyingParty};
 use crate::tokens::callers::{Callers, Trust, Trusted};
 use crate::tokens::keys::{Algorithm, KeyError, KeyRing, SigningKey};
 use crate::tokens::{Issuer, TokenError, files};
@@ -31,6 +32,9 @@ pub enum OpenError {
     /// A secret of the store's is not 64 hexadecimal characters.
     #[error("{0}: {1}")]
     Secret(PathBuf, Malformed),
+    /// A webhook cannot be used.
+    #[error("webhook of {0}: {1}")]
+    Webhook(RelyingParty, WebhookError),
     /// A name or lifetime in the settings cannot be used.
     #[error("tokens: {0}")]
     Token(#[from] TokenError),
@@ -104,6 +108,7 @@ pub fn check(settings: &Settings) -> Result<(), OpenError> {
             sealing(settings)?;
         }
     }
+    webhooks(settings)?;
     let directory = models_directory(&settings.ocr.models);
     OcrReader::load(&directory).map(drop).map_err(|error| OpenError::Models(directory, error))
 }
@@ -145,9 +150,12 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
         cache_bytes: settings.store.cache_bytes,
     };
     let store = Embedded::open(&place).map_err(|error| OpenError::Store(place.directory, error))?;
-    let store: Arc<dyn Store> = Arc::new(store);
+    let stirred = Arc::new(Stirred::default());
+    let store = Arc::new(Stirring::new(Arc::new(store), Arc::clone(&stirred)));
     Ok(App {
         store,
+        stirred,
+        webhooks: webhooks(settings)?,
         handles,
         seal,
         issuer,
@@ -159,6 +167,20 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
         image_bytes: settings.server.image_bytes,
         clock: Box::new(Timestamp::now),
     })
+}
+
+/// The webhooks, with their secrets and the certificates that they trust.
+fn webhooks(settings: &Settings) -> Result<Vec<Webhook>, OpenError> {
+    settings.webhooks.iter().map(webhook).collect()
+}
+
+fn webhook(set: &webhooks::Settings) -> Result<Webhook, OpenError> {
+    let secret = files::read_private(&set.secret).map_err(|error| OpenError::Key(set.secret.clone(), error))?;
+    let ca = match set.ca.as_os_str().is_empty() {
+        true => None,
+        false => Some(std::fs::read(&set.ca).map_err(|error| OpenError::Directory(set.ca.clone(), error))?),
+    };
+    Webhook::new(set, &secret, ca.as_deref()).map_err(|error| OpenError::Webhook(set.relying_party.clone(), error))
 }
 
 fn issuer(settings: &Settings) -> Result<Issuer, OpenError> {

@@ -8,11 +8,13 @@ mod attempts;
 mod deadline;
 mod decisions;
 mod document;
+pub mod events;
 mod idempotency;
 pub mod pool;
 mod records;
 pub mod scan;
 mod verify;
+pub mod webhooks;
 
 pub use attempts::Whose;
 pub use deadline::{Deadline, Presence, Watch};
@@ -31,7 +33,7 @@ pub use crate::tokens::{Rejected, Token};
 
 use crate::policy::{Facts, Misuse, RuleSet};
 use crate::seal::SealRing;
-use crate::store::{CommitError, Handles, Store};
+use crate::store::{CommitError, Handles, Stirred, Store};
 use crate::telemetry::Metrics;
 use crate::terms::RelyingParty;
 use crate::tokens::{Issuer, callers::Callers};
@@ -71,6 +73,8 @@ pub struct Settings {
 pub struct App {
     /// Where state rests.
     pub store: Arc<dyn Store>,
+    /// How far the events have come. The store pokes it, so no flow has to.
+    pub stirred: Arc<Stirred>,
     /// Makes keys out of names.
     pub handles: Handles,
     /// Seals what is personal and has to rest.
@@ -83,6 +87,8 @@ pub struct App {
     pub rules: RuleSet,
     /// Reads pictures.
     pub pool: Pool,
+    /// Where events are posted.
+    pub webhooks: Vec<webhooks::Webhook>,
     /// Counts what happens.
     pub metrics: Arc<Metrics>,
     /// What was configured.
@@ -133,6 +139,9 @@ pub enum Error {
     /// A document may be asked for only beside another way.
     #[error("a document may be asked for here only if another way is offered too; configure the relying party")]
     AlternativeNotOffered,
+    /// The cursor lies beyond the end of the log.
+    #[error("the cursor is of another log, or of a later state of this one; start again without a cursor")]
+    CursorAhead,
     /// The picture was not read.
     #[error(transparent)]
     Unread(#[from] Unread),

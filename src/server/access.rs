@@ -49,6 +49,7 @@ pub const TABLE: &[Row] = &[
         "ReadDocument",
         Needs::ScopeAndPurpose(Scope::DocumentRead, Purpose::DobExtraction),
     ),
+    open_ended("/idgate.v1.EventService/Watch", "Watch", Needs::Scope(Scope::EventRead)),
     bounded("/idgate.v1.KeyService/GetJwks", "GetJwks", Needs::Nothing),
     bounded("/grpc.health.v1.Health/Check", "HealthCheck", Needs::Nothing),
     open_ended("/grpc.health.v1.Health/Watch", "HealthWatch", Needs::Nothing),

@@ -1,6 +1,10 @@
 //! Between the wire's messages and the flows' values. What comes in is parsed here, once, into types that cannot be
 //! wrong; what is wrong is named by its field and a closed problem, never by its content.
 
+mod events;
+
+pub use events::{mark, told_event, wanted};
+
 use super::messages::{Language, Text};
 use super::proto::{self, check_age_request, check_age_response::Outcome as WireOutcome, read_document_response};
 use super::steps;

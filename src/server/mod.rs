@@ -10,6 +10,7 @@ mod age_gate;
 mod budget;
 mod convert;
 mod document;
+mod events;
 mod guard;
 mod key;
 pub mod messages;
@@ -19,13 +20,16 @@ pub mod status;
 mod steps;
 mod streams;
 
-use crate::flows::App;
+use crate::flows::events::Cursor;
+use crate::flows::{App, webhooks};
 use age_gate::AgeGate;
 use document::Documents;
+use events::Events;
 use guard::{Gate, GuardLayer};
 use key::Keys;
 use proto::age_gate_service_server::AgeGateServiceServer;
 use proto::document_service_server::DocumentServiceServer;
+use proto::event_service_server::EventServiceServer;
 use proto::key_service_server::KeyServiceServer;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -33,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::server::NamedService;
 use tonic::service::Routes;
@@ -58,8 +63,14 @@ pub struct Settings {
     pub caller_percent: u8,
     /// The longest time for one call, in seconds.
     pub call_seconds: u32,
-    /// The longest life of a stream that nobody has to end (health watches, reflection), in seconds.
+    /// The longest life of a stream that nobody has to end (events, health watches, reflection), in seconds.
     pub stream_seconds: u32,
+    /// The most streams of events that one relying party may have open at once.
+    pub watches_per_caller: u16,
+    /// A stream of events on which nothing is to be told shows so often that it lives, in seconds.
+    pub heartbeat_seconds: u32,
+    /// How often it is looked for events that another server recorded, in seconds.
+    pub look_seconds: u32,
     /// How long calls may take to finish after the server was told to stop, in seconds.
     pub drain_seconds: u32,
     /// How often an idle connection is checked, in seconds.
@@ -139,6 +150,12 @@ impl Bound {
         let (health, routes) = routes(&app, &settings).await?;
         let pages = admin::Pages { app: Arc::clone(&app), metrics, gate: Arc::clone(&gate) };
         let (stopping, stopped) = watch::channel(false);
+        let mut deliveries = JoinSet::new();
+        // Before any call: what comes from now on is told.
+        let end = app.look().await.ok().map(Cursor::after);
+        for number in 0..app.webhooks.len() {
+            deliveries.spawn(webhooks::deliver(Arc::clone(&app), number, end, stopped.clone()));
+        }
 
         let grpc = builder(&settings)
             .layer(GuardLayer(Arc::clone(&gate)))
@@ -155,6 +172,7 @@ impl Bound {
             ended = &mut serving => return ended,
             () = stop => {}
             () = tell_health(&app, &health) => {}
+            () = look(&app, Duration::from_secs(settings.look_seconds.into())) => {}
         }
         tracing::info!("told to stop: finishing what is running");
         gate.drain();
@@ -163,7 +181,12 @@ impl Bound {
         gate.close();
         stopping.send_replace(true);
         let limit = Duration::from_secs(settings.drain_seconds.into());
-        tokio::time::timeout(limit, serving).await.unwrap_or(Err(ServeError::CutOff))
+        let finishing = async {
+            let served = serving.await;
+            while deliveries.join_next().await.is_some() {}
+            served
+        };
+        tokio::time::timeout(limit, finishing).await.unwrap_or(Err(ServeError::CutOff))
     }
 }
 
@@ -192,12 +215,14 @@ async fn routes(app: &Arc<App>, settings: &Settings) -> Result<(HealthReporter, 
     health.set_serving::<KeyServiceServer<Keys>>().await;
     let age_gate = AgeGateServiceServer::new(AgeGate::new(Arc::clone(app)));
     let documents = DocumentServiceServer::new(Documents::new(Arc::clone(app)));
+    let events = EventServiceServer::new(Events::new(Arc::clone(app), settings));
     let v1 = reflection().build_v1().map_err(|_| ServeError::Reflection)?;
     let v1alpha = reflection().build_v1alpha().map_err(|_| ServeError::Reflection)?;
     let mut routes = Routes::builder();
     routes
         .add_service(age_gate.max_decoding_message_size(settings.message_bytes))
         .add_service(documents.max_decoding_message_size(settings.message_bytes))
+        .add_service(events.max_decoding_message_size(SMALL_MESSAGE))
         .add_service(KeyServiceServer::new(Keys::new(Arc::clone(app))).max_decoding_message_size(SMALL_MESSAGE))
         .add_service(health_service.max_decoding_message_size(SMALL_MESSAGE))
         .add_service(v1.max_decoding_message_size(SMALL_MESSAGE))
@@ -225,10 +250,21 @@ async fn tell_health(app: &App, health: &HealthReporter) {
     }
 }
 
+/// Looks now and again what other servers recorded, without end. What this one recorded is known at once.
+async fn look(app: &App, every: Duration) {
+    let mut every = tokio::time::interval(every);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        // Health says when the store does not answer.
+        app.look().await.ok();
+    }
+}
+
 async fn set_health(health: &HealthReporter, serving: bool) {
     let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
     let (age_gate, documents) = (AgeGateServiceServer::<AgeGate>::NAME, DocumentServiceServer::<Documents>::NAME);
-    for service in ["", age_gate, documents] {
+    for service in ["", age_gate, documents, EventServiceServer::<Events>::NAME] {
         health.set_service_status(service, status).await;
     }
 }

@@ -93,6 +93,12 @@ pub fn stream_over() -> Status {
     status(Code::Unavailable, "STREAM_OVER", text, Some(Duration::from_secs(1)))
 }
 
+/// The relying party has as many streams of events open as it may.
+pub fn too_many_watches() -> Status {
+    let text = "too many streams of events are open for this relying party; close one, or try again later";
+    status(Code::ResourceExhausted, "TOO_MANY_WATCHES", text, Some(Duration::from_secs(5)))
+}
+
 /// What a refusal without a reason means: made before a service was reached, by what decodes messages, or by the health
 /// service. What that says of the message is not passed on.
 pub fn undecoded(code: Code) -> Option<Status> {
@@ -158,6 +164,7 @@ impl From<Error> for Status {
             Error::UnknownDecision => status(Code::NotFound, "UNKNOWN_DECISION", text, None),
             Error::DeclarationNotAccepted => status(Code::FailedPrecondition, "DECLARATION_NOT_ACCEPTED", text, None),
             Error::AlternativeNotOffered => status(Code::FailedPrecondition, "ALTERNATIVE_NOT_OFFERED", text, None),
+            Error::CursorAhead => status(Code::FailedPrecondition, "CURSOR_AHEAD", text, None),
             Error::Unread(Unread::Full { retry_after }) => {
                 status(Code::ResourceExhausted, "QUEUE_FULL", text, Some(retry_after))
             }

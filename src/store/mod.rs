@@ -8,9 +8,11 @@
 pub mod embedded;
 mod key;
 mod shred;
+mod stirring;
 
 pub use key::{Handles, Key, Partition, Space};
 pub use shred::{KeyId, ShredKey};
+pub use stirring::{Heads, Stirred, Stirring};
 
 use crate::audit::{Entry, Head, Link};
 use crate::terms::Malformed;

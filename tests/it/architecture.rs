@@ -60,6 +60,11 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["tokens/"]),
     ("redis", &["store/shared.rs", "store/shared/"]),
     ("redb", &["store/embedded"]),
+    ("hyper", &["flows/webhooks/client.rs"]),
+    ("hyper_util", &["flows/webhooks/client.rs"]),
+    ("hyper_rustls", &["flows/webhooks/client.rs"]),
+    ("rustls", &["flows/webhooks/client.rs"]),
+    ("webpki_roots", &["flows/webhooks/client.rs"]),
 ];
 
 /// Where a gRPC `Status` is made.

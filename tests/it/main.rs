@@ -7,6 +7,7 @@ mod age;
 mod api;
 mod architecture;
 mod config;
+mod events;
 mod golden;
 mod hostile;
 mod policy;
@@ -15,6 +16,7 @@ mod store;
 mod support;
 mod tokens;
 mod verify;
+mod webhooks;
 
 #[path = "../painter/mod.rs"]
 mod painter;

@@ -1,17 +1,20 @@
 //! A fresh world for each test: a real server on a free port, with a store of its own and a scripted reader.
 
+mod receiver;
 mod script;
 mod store;
 
+pub use receiver::{Post, Receiver};
 pub use script::Script;
 pub use store::Wilful;
 
-use idgate::config::{self, Settings, keys};
+use idgate::config::{self, OpenError, Settings, keys};
 use idgate::flows::App;
 use idgate::server::proto::age_gate_service_client::AgeGateServiceClient;
 use idgate::server::proto::document_service_client::DocumentServiceClient;
 use idgate::server::proto::{self, CheckAgeRequest, CheckAgeResponse, check_age_request::Evidence};
 use idgate::server::{self, ServeError};
+use idgate::store::embedded;
 use idgate::terms::{Purpose, Scope};
 use idgate::tokens::callers::{Mint, mint};
 use idgate::tokens::files;
@@ -57,6 +60,39 @@ impl World {
         let script = Arc::new(Script::default());
         let mut app = config::open(&settings, Arc::clone(&script).reader()).unwrap();
         alter(&mut app);
+        Self::serve(directory, settings, script, app).await
+    }
+
+    /// The same place with a new server, once the old one has ended.
+    pub async fn restart(mut self, alter: impl FnOnce(&mut App)) -> Self {
+        self.stop();
+        (&mut self.serving).await.unwrap().unwrap();
+        self.again(alter).await
+    }
+
+    /// The same place with a new server, after the old one was cut off wherever it was.
+    pub async fn crash(mut self, alter: impl FnOnce(&mut App)) -> Self {
+        self.serving.abort();
+        assert!((&mut self.serving).await.unwrap_err().is_cancelled());
+        self.again(alter).await
+    }
+
+    async fn again(self, alter: impl FnOnce(&mut App)) -> Self {
+        let Self { settings, script, channel, directory, .. } = self;
+        drop(channel);
+        let mut app = loop {
+            // The old store closes when the last task lets go of it.
+            match config::open(&settings, Arc::clone(&script).reader()) {
+                Ok(app) => break app,
+                Err(OpenError::Store(_, embedded::OpenError::InUse)) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        alter(&mut app);
+        Self::serve(directory, settings, script, app).await
+    }
+
+    async fn serve(directory: TempDir, settings: Settings, script: Arc<Script>, app: App) -> Self {
         let bound = server::bind(settings.server.clone(), Arc::new(app)).await.unwrap();
         let (address, admin) = (bound.address().unwrap(), bound.admin_address().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();

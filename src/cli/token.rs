@@ -1,4 +1,4 @@
-//! `idgate token`: bearer tokens for callers, and a look into age tokens.
+//! `idgate token`: bearer tokens for callers, and a look into age tokens and consent receipts.
 
 use super::{Failed, Outcome, Place};
 use crate::config::keys::{self, Bearer};
@@ -29,14 +29,17 @@ pub(super) enum Action {
         #[arg(long, default_value_t = 60, value_name = "MINUTES")]
         minutes: u32,
     },
-    /// Verify an age token that this server's keys signed, and show what it says.
+    /// Verify an age token or a consent receipt that this server's keys signed, and show what it says.
     Verify {
         #[command(flatten)]
         place: Place,
-        /// The relying party that the token is for.
+        /// The relying party that an age token is for.
         #[arg(long, default_value = "demo-shop")]
         relying_party: String,
-        /// The token.
+        /// Check a receipt with these public keys (a JWKS document that the server published), and nothing else.
+        #[arg(long, value_name = "FILE")]
+        jwks: Option<PathBuf>,
+        /// The token or receipt.
         token: String,
     },
 }
@@ -62,7 +65,18 @@ pub(super) fn run(action: Action) -> Outcome {
             }
             println!("{}", token.as_str());
         }
-        Action::Verify { place, relying_party, token } => {
+        Action::Verify { place, jwks, token, .. } if keys::is_receipt(&token) => {
+            let receipt = match jwks {
+                Some(jwks) => keys::receipt_by_jwks(&jwks, &token)?,
+                None => keys::receipt_by_keys(&keys::directory(&place.settings()?), &token)?,
+            };
+            println!("{}", serde_json::to_string_pretty(&receipt.payload)?);
+            eprintln!("the signature holds; the next receipt of this consent names {} as its previous", receipt.sha256);
+        }
+        Action::Verify { jwks: Some(_), .. } => {
+            return Err(Failed("with --jwks only a consent receipt is checked, and this is none".to_owned()));
+        }
+        Action::Verify { place, relying_party, jwks: None, token } => {
             let settings = place.settings()?;
             let claims = keys::verify(&settings, &keys::directory(&settings), &token, &party(&relying_party)?)?;
             println!("{}", serde_json::to_string_pretty(&claims)?);

@@ -5,11 +5,12 @@ use super::Settings;
 use crate::secret::Sensitive;
 use crate::terms::{Purpose, RelyingParty, Scope};
 use crate::tokens::callers::{self, Mint};
-use crate::tokens::keys::{Algorithm, SigningKey};
-use crate::tokens::{Token, files};
+use crate::tokens::keys::{Algorithm, SigningKey, VerifyingKey};
+use crate::tokens::{Token, files, receipts};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -178,7 +179,39 @@ pub fn verify(
     claims(token).ok_or(VerifyError::Rejected(crate::tokens::Rejected::Malformed))
 }
 
-/// An age token was not accepted.
+/// Whether a text says of itself that it is a consent receipt.
+pub fn is_receipt(text: &str) -> bool {
+    receipts::looks_like_one(text)
+}
+
+/// A receipt whose signature holds.
+pub struct Receipt {
+    /// What it says.
+    pub payload: serde_json::Value,
+    /// SHA-256 of its payload, as the next receipt of the same consent names it.
+    pub sha256: String,
+}
+
+/// Verifies a consent receipt with a file of public keys, and nothing else.
+pub fn receipt_by_jwks(jwks: &Path, text: &str) -> Result<Receipt, VerifyError> {
+    let keys = files::read_public(jwks).and_then(|json| VerifyingKey::from_jwks(&json));
+    let keys = keys.map_err(|error| VerifyError::Key(jwks.to_owned(), error))?;
+    receipt(receipts::open(text, &keys)?)
+}
+
+/// Verifies a consent receipt with a directory of signing keys.
+pub fn receipt_by_keys(directory: &Path, text: &str) -> Result<Receipt, VerifyError> {
+    let ring = files::load(directory).map_err(|error| VerifyError::Key(directory.to_owned(), error))?;
+    receipt(receipts::open(text, ring.verifying(Timestamp::now()))?)
+}
+
+fn receipt(payload: Vec<u8>) -> Result<Receipt, VerifyError> {
+    let sha256 = Sha256::digest(&payload).iter().map(|byte| format!("{byte:02x}")).collect();
+    let payload = serde_json::from_slice(&payload).map_err(|_| crate::tokens::Rejected::Malformed)?;
+    Ok(Receipt { payload, sha256 })
+}
+
+/// An age token or a receipt was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The keys cannot be read.
@@ -190,4 +223,32 @@ pub enum VerifyError {
     /// It does not hold.
     #[error(transparent)]
     Rejected(#[from] crate::tokens::Rejected),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_is_checked_with_a_file_of_public_keys_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let (own, other) = (home.path().join("own"), home.path().join("other"));
+        for directory in [&own, &other] {
+            std::fs::write(directory.with_extension("jwks"), generate(directory, Signature::EdDsa).unwrap()).unwrap();
+        }
+        let issuer = crate::tokens::Issuer::new("https://gate.example", files::load(&own).unwrap()).unwrap();
+        let text = issuer.sign_receipt(b"{\"a\":1}").unwrap();
+        assert!(is_receipt(&text));
+        let good = receipt_by_jwks(&own.with_extension("jwks"), &text).unwrap();
+        assert_eq!(good.payload, serde_json::json!({"a": 1}));
+        assert_eq!(good.sha256, "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862");
+        assert_eq!(receipt_by_keys(&own, &text).unwrap().sha256, good.sha256);
+        let refused = |jwks: &Path, text: &str| receipt_by_jwks(jwks, text).map(|_| ()).unwrap_err().to_string();
+        let unknown = refused(&other.with_extension("jwks"), &text);
+        assert_eq!(unknown, crate::tokens::Rejected::UnknownKey.to_string());
+        let changed = text.replace(&URL_SAFE_NO_PAD.encode(b"{\"a\":1}"), &URL_SAFE_NO_PAD.encode(b"{\"a\":2}"));
+        let broken = refused(&own.with_extension("jwks"), &changed);
+        assert_eq!(broken, crate::tokens::Rejected::BadSignature.to_string());
+        assert!(refused(&home.path().join("none"), &text).contains("none"), "names the file");
+    }
 }

@@ -274,7 +274,7 @@ impl Consent {
                 let row = methods::named(given.methods.as_str())?;
                 Some(VpcRule { id: given.methods.clone(), citation: row.citation.to_owned() })
             }),
-            reviewed_by: until_then().filter_map(|entry| entry.staff.clone()).last(),
+            reviewed_by: until_then().rev().find_map(|entry| entry.staff.clone()),
             relationship_claimed: given.map(|given| given.relationship),
             attestation_id: given.and_then(|given| given.attestation.clone()),
             access_ended: until_then().any(|entry| entry.kind == EventKind::ConsentAgedOut),

@@ -125,7 +125,7 @@ pub fn write_private(path: &Path, bytes: &Sensitive<Vec<u8>>) -> Result<(), KeyE
 }
 
 /// Reads a file of public keys.
-pub(super) fn read_public(path: &Path) -> Result<Vec<u8>, KeyError> {
+pub fn read_public(path: &Path) -> Result<Vec<u8>, KeyError> {
     read(File::open(path)?)
 }
 

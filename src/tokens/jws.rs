@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Header, Validation};
+use jsonwebtoken::{Header, Validation, crypto};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub const SKEW: SignedDuration = SignedDuration::from_secs(60);
 /// Why a token was not accepted. Says nothing of what was in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
-    /// Longer than [`MAX_TOKEN`].
+    /// Longer than [`MAX_TOKEN`], or for a receipt than its own bound.
     #[error("the token is too long")]
     TooLarge,
     /// It is no signed token, or its header has members that are not accepted.
@@ -75,21 +75,61 @@ struct Head {
     _x5t_s256: Option<IgnoredAny>,
 }
 
-/// Signs `claims` as a token of type `typ`.
-pub(super) fn sign<C: Serialize>(key: &SigningKey, typ: &str, claims: &C) -> Result<String, super::TokenError> {
+fn header(key: &SigningKey, typ: &str) -> Header {
     let mut header = Header::new(key.public().algorithm().jwt());
     header.typ = Some(typ.to_owned());
     header.kid = Some(key.public().kid().to_owned());
-    jsonwebtoken::encode(&header, claims, &key.encoding).map_err(|_| super::TokenError::Signing)
+    header
 }
 
-/// Opens a token: its type must be among `types` (where `None` is "no type"), its key is found by `find`.
-pub(super) fn open<'k, C: DeserializeOwned>(
+/// Signs `claims` as a token of type `typ`.
+pub(super) fn sign<C: Serialize>(key: &SigningKey, typ: &str, claims: &C) -> Result<String, super::TokenError> {
+    jsonwebtoken::encode(&header(key, typ), claims, &key.encoding).map_err(|_| super::TokenError::Signing)
+}
+
+/// Signs exactly these bytes as a payload of type `typ`.
+pub(super) fn sign_bytes(key: &SigningKey, typ: &str, payload: &[u8]) -> Result<String, super::TokenError> {
+    const FAILED: super::TokenError = super::TokenError::Signing;
+    let head = serde_json::to_vec(&header(key, typ)).map_err(|_| FAILED)?;
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(head), URL_SAFE_NO_PAD.encode(payload));
+    let algorithm = key.public().algorithm().jwt();
+    let signature = crypto::sign(message.as_bytes(), &key.encoding, algorithm).map_err(|_| FAILED)?;
+    Ok(format!("{message}.{signature}"))
+}
+
+/// Opens a payload of type `typ` and gives back exactly the bytes that were signed.
+pub(super) fn open_bytes<'k>(
+    text: &str,
+    typ: &str,
+    longest: usize,
+    find: impl FnOnce(&str) -> Option<&'k VerifyingKey>,
+) -> Result<Vec<u8>, Rejected> {
+    let key = key_of(text, &[Some(typ)], longest, find)?;
+    let (message, signature) = text.rsplit_once('.').ok_or(Rejected::Malformed)?;
+    let (_, payload) = message.split_once('.').ok_or(Rejected::Malformed)?;
+    let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| Rejected::Malformed)?;
+    match crypto::verify(signature, message.as_bytes(), &key.decoding, key.algorithm().jwt()) {
+        Ok(true) => Ok(payload),
+        Ok(false) => Err(Rejected::BadSignature),
+        Err(_) => Err(Rejected::Malformed),
+    }
+}
+
+/// The type that a token states, unverified.
+pub(super) fn stated_type(token: &str) -> Option<String> {
+    let (head, _) = token.split_once('.')?;
+    let head: Head = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(head).ok()?).ok()?;
+    head.typ
+}
+
+/// The key that a token's header names, if that header is in order.
+fn key_of<'k>(
     token: &str,
     types: &[Option<&str>],
+    longest: usize,
     find: impl FnOnce(&str) -> Option<&'k VerifyingKey>,
-) -> Result<(C, &'k VerifyingKey), Rejected> {
-    if token.len() > MAX_TOKEN {
+) -> Result<&'k VerifyingKey, Rejected> {
+    if token.len() > longest {
         return Err(Rejected::TooLarge);
     }
     let (head, _) = token.split_once('.').ok_or(Rejected::Malformed)?;
@@ -99,9 +139,16 @@ pub(super) fn open<'k, C: DeserializeOwned>(
     if head.alg != key.algorithm().as_str() {
         return Err(Rejected::WrongAlgorithm);
     }
-    if !types.contains(&head.typ.as_deref()) {
-        return Err(Rejected::WrongType);
-    }
+    if types.contains(&head.typ.as_deref()) { Ok(key) } else { Err(Rejected::WrongType) }
+}
+
+/// Opens a token: its type must be among `types` (where `None` is "no type"), its key is found by `find`.
+pub(super) fn open<'k, C: DeserializeOwned>(
+    token: &str,
+    types: &[Option<&str>],
+    find: impl FnOnce(&str) -> Option<&'k VerifyingKey>,
+) -> Result<(C, &'k VerifyingKey), Rejected> {
+    let key = key_of(token, types, MAX_TOKEN, find)?;
     let mut validation = Validation::new(key.algorithm().jwt());
     // Times and audience are judged by the caller of this function, against a clock that is an argument.
     validation.validate_exp = false;

@@ -2,17 +2,26 @@
 //!
 //! A token is made from a [`Grant`] only, which only the policy can make. It says `age_over_NN` and how that is known,
 //! for one subject and one relying party; there is no claim that could hold a date of birth, a name or a number, and
-//! no way to add one. The same inputs give the same claims. Only this module and its files name `jsonwebtoken`.
+//! no way to add one. The same inputs give the same claims. Besides, it signs consent receipts ([`receipts`]) and the
+//! links by which guardians answer ([`links`]). Only this module and its files name `jsonwebtoken`.
 
 pub mod callers;
 pub mod files;
 mod jws;
 pub mod keys;
+pub mod links;
+pub mod receipts;
+#[cfg(test)]
+mod tests;
 
 pub use jws::{MAX_TOKEN, Rejected, SKEW};
+pub use links::{Link, MAX_LINK_LIFETIME};
+pub use receipts::MAX_RECEIPT;
 
 use crate::policy::Grant;
-use crate::terms::{AssuranceLevel, DecisionId, Jurisdiction, PolicyDigest, RelyingParty, RuleId, SubjectRef};
+use crate::terms::{
+    AssuranceLevel, ConsentId, DecisionId, Jurisdiction, PolicyDigest, RelyingParty, RuleId, SubjectRef,
+};
 use jiff::{SignedDuration, Timestamp};
 use jws::Period;
 use keys::KeyRing;
@@ -24,12 +33,12 @@ use std::fmt;
 
 /// The type of our tokens, so that no other token of ours can be taken for one.
 const TYPE: &str = "age+jwt";
-/// The longest life of an age token. Retired keys verify for as long.
+/// The longest life of an age token.
 pub const MAX_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
-/// When a key that is retired at `now` has no valid token any more.
+/// When a key that is retired at `now` has no valid token any more. Links live longest.
 fn retirement(now: Timestamp) -> Timestamp {
-    let longest = MAX_LIFETIME.saturating_add(SKEW).saturating_add(SKEW);
+    let longest = MAX_LIFETIME.max(MAX_LINK_LIFETIME).saturating_add(SKEW).saturating_add(SKEW);
     now.checked_add(longest).unwrap_or(Timestamp::MAX)
 }
 
@@ -45,6 +54,9 @@ pub enum TokenError {
     /// Signing failed.
     #[error("the token could not be signed")]
     Signing,
+    /// It would be longer than what is looked at.
+    #[error("the receipt would be too long")]
+    TooLarge,
 }
 
 /// A signed token. Whoever holds it can use it, so `Debug` does not show it.
@@ -98,6 +110,8 @@ pub struct AgeClaims {
     pub policy: PolicyDigest,
     /// The row of the rule table.
     pub rule: RuleId,
+    /// The guardian's consent that it rests on, if it needs one.
+    pub consent: Option<ConsentId>,
     /// When it was decided.
     pub issued_at: Timestamp,
     /// From then on it is not valid.
@@ -142,6 +156,7 @@ impl Issuer {
             jurisdiction: grant.jurisdiction(),
             policy: grant.policy(),
             rule: grant.rule().clone(),
+            consent: grant.consent(),
             age_over: Ages(grant.thresholds().iter().map(|answer| (answer.years, answer.reached)).collect()),
         };
         Ok(Token { text: jws::sign(self.keys.current(), TYPE, &claims)?, expires_at })
@@ -168,6 +183,7 @@ impl Issuer {
             jurisdiction: claims.jurisdiction,
             policy: claims.policy,
             rule: claims.rule,
+            consent: claims.consent,
             issued_at,
             expires_at,
         })
@@ -203,6 +219,8 @@ struct Claims {
     jurisdiction: Jurisdiction,
     policy: PolicyDigest,
     rule: RuleId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    consent: Option<ConsentId>,
     #[serde(flatten)]
     age_over: Ages,
 }

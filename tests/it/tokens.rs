@@ -8,7 +8,7 @@ use idgate::policy::{Decision, Grant};
 use idgate::terms::{DecisionId, Purpose, RelyingParty, Scope};
 use idgate::tokens::callers::{Callers, Mint, Trust, Trusted, mint};
 use idgate::tokens::keys::{Algorithm, KeyError, KeyRing, SigningKey, VerifyingKey, jwks};
-use idgate::tokens::{Audience, Issuer, MAX_LIFETIME, Rejected, TokenError, files};
+use idgate::tokens::{Audience, Issuer, MAX_LIFETIME, MAX_LINK_LIFETIME, Rejected, TokenError, files};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -254,7 +254,7 @@ fn a_directory_of_keys_rotates_and_old_tokens_hold_until_they_end() {
         let rotated = files::rotate(&directory, at(0)).unwrap();
         assert_eq!(rotated.current().public().kid(), published[1], "the key that was announced signs now");
         let kids = |second| files::load(&directory).unwrap().verifying(at(second)).count();
-        let (end, day) = (MAX_LIFETIME.as_secs() + 120, MAX_LIFETIME.as_secs());
+        let (end, day) = (MAX_LINK_LIFETIME.as_secs() + 120, MAX_LIFETIME.as_secs());
         assert_eq!((kids(0), kids(end - 1), kids(end)), (3, 3, 2));
         let reloaded = issuer(files::load(&directory).unwrap());
         assert!(reloaded.verify(old.as_str(), &shop(), at(day + 59)).is_ok());

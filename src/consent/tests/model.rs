@@ -38,7 +38,7 @@ impl Model {
     fn enough(&self, purposes: &[ConsentPurpose]) -> bool {
         let disclosed = [ThirdPartyDisclosure, PublicProfile, CrossBorderTransfer].iter().any(|p| purposes.contains(p));
         self.counting.iter().any(|method| match (&self.place[..2], self.legal, method.as_str()) {
-            (place, legal, "email_plus" | "text_plus") => !disclosed && !(legal && ["KR", "IN"].contains(&place)),
+            (place, legal, "email_plus" | "text_plus") => !(disclosed || legal && ["KR", "IN"].contains(&place)),
             ("KR", true, name) => name.starts_with("kr_"),
             ("US", true, name) => !name.starts_with("kr_") && name != "id_scan",
             ("IN", true, name) => ["id_scan", "video", "gov_id_database", "face_match"].contains(&name),

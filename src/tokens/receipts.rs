@@ -1,0 +1,38 @@
+//! Consent receipts, signed: a JWS over exactly the bytes that the consent's chain hashes.
+//!
+//! A receipt does not end and is for whoever holds it, so it has no audience and no period; its type keeps it apart from
+//! every token. It can be signed again at any time, over the same bytes. Who wants to check one without us keeps the
+//! key set that was published when it was signed: a key that was retired long ago is not published any more.
+
+use super::keys::VerifyingKey;
+use super::{Issuer, Rejected, TokenError, jws};
+use jiff::Timestamp;
+
+/// The type of a receipt.
+const TYPE: &str = "consent-receipt+jwt";
+/// The longest receipt that is signed or looked at, in characters.
+pub const MAX_RECEIPT: usize = 64 * 1024;
+
+impl Issuer {
+    /// Signs a receipt's payload, byte for byte.
+    pub fn sign_receipt(&self, payload: &[u8]) -> Result<String, TokenError> {
+        let text = jws::sign_bytes(self.keys.current(), TYPE, payload)?;
+        if text.len() > MAX_RECEIPT { Err(TokenError::TooLarge) } else { Ok(text) }
+    }
+
+    /// The payload of a receipt that a key of ours signed, if that key is still published.
+    pub fn open_receipt(&self, text: &str, now: Timestamp) -> Result<Vec<u8>, Rejected> {
+        open(text, self.keys.verifying(now))
+    }
+}
+
+/// The payload of a receipt that one of `keys` signed: needs nothing but a published key set.
+pub fn open<'k>(text: &str, keys: impl IntoIterator<Item = &'k VerifyingKey>) -> Result<Vec<u8>, Rejected> {
+    let find = |kid: &str| keys.into_iter().find(|key| key.kid() == kid);
+    jws::open_bytes(text, TYPE, MAX_RECEIPT, find)
+}
+
+/// Whether a text says of itself that it is a receipt. Proves nothing: it tells which way to open it.
+pub fn looks_like_one(text: &str) -> bool {
+    jws::stated_type(text).is_some_and(|stated| stated == TYPE)
+}

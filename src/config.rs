@@ -45,6 +45,8 @@ pub struct Settings {
     pub ocr: Ocr,
     /// Limits and lifetimes of checks.
     pub checks: flows::Settings,
+    /// Guardian consent.
+    pub consent: flows::consent::Settings,
     /// How tokens are made.
     pub tokens: Tokens,
     /// Who may call.
@@ -175,6 +177,14 @@ impl Settings {
             ),
             (self.checks.idempotency_hours == 0, "checks.idempotency_hours must not be 0"),
             (self.checks.decision_days == 0, "checks.decision_days must not be 0"),
+            (!(1..=120).contains(&self.consent.answer_hours), "consent.answer_hours must be 1 to 120"),
+            (self.consent.lapse_days == 0, "consent.lapse_days must not be 0"),
+            (self.consent.proof_days == 0, "consent.proof_days must not be 0"),
+            (self.consent.report_days == 0, "consent.report_days must not be 0"),
+            (
+                self.consent.controllers.values().any(|controller| controller.check().is_err()),
+                "consent.controllers: only recipients may be empty, and texts have at most 512 characters",
+            ),
             (self.server.call_seconds == 0, "server.call_seconds must not be 0"),
             (self.ocr.read_seconds == 0, "ocr.read_seconds must not be 0"),
             (self.server.image_bytes == 0, "server.image_bytes must not be 0"),

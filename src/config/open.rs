@@ -5,7 +5,7 @@ use crate::evidence::read::OcrReader;
 use crate::evidence::{self, read::ModelError};
 use crate::flows::pool::ReadImage;
 use crate::flows::webhooks::{self, Webhook, WebhookError};
-use crate::flows::{App, Pool};
+use crate::flows::{self, App, Pool};
 use crate::policy::rules::{RuleSet, TableError};
 use crate::seal::SealRing;
 use crate::secret::Sensitive;
@@ -164,6 +164,7 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
         pool: Pool::start(&settings.ocr.pool(), read, Arc::clone(&metrics))?,
         metrics,
         settings: settings.checks.clone(),
+        consent: consent(settings),
         image_bytes: settings.server.image_bytes,
         clock: Box::new(Timestamp::now),
     })
@@ -181,6 +182,23 @@ fn webhook(set: &webhooks::Settings) -> Result<Webhook, OpenError> {
         false => Some(std::fs::read(&set.ca).map_err(|error| OpenError::Directory(set.ca.clone(), error))?),
     };
     Webhook::new(set, &secret, ca.as_deref()).map_err(|error| OpenError::Webhook(set.relying_party.clone(), error))
+}
+
+/// What is set for consent; in development, with somebody to stand in for who is responsible.
+fn consent(settings: &Settings) -> flows::consent::Settings {
+    let text = |text: &str| String::from(text);
+    let stand_in = flows::consent::Controller {
+        name: text("DEVELOPMENT: nobody is configured as responsible"),
+        address: text("none"),
+        contact: text("none"),
+        notice_url: text("none"),
+        storage_locations: vec![text("development")],
+        retention_period: text("none"),
+        recipients: Vec::new(),
+        withdrawal_method: text("none"),
+        pii_categories: vec![text("development")],
+    };
+    flows::consent::Settings { stand_in: (!settings.production()).then_some(stand_in), ..settings.consent.clone() }
 }
 
 fn issuer(settings: &Settings) -> Result<Issuer, OpenError> {

@@ -32,8 +32,14 @@ impl App {
             let key = self.attempts_key(relying_party, "relying-party");
             self.count(Whose::RelyingParty, key, s.relying_party_attempts, SignedDuration::from_hours(1), now).await?;
         }
-        let window = SignedDuration::from_hours(i64::from(s.subject_hours));
-        self.count(Whose::Subject, self.subject_key(relying_party, subject), s.subject_attempts, window, now).await
+        self.count_scan(relying_party, &format!("subject:{subject}"), now).await
+    }
+
+    /// Counts one picture of whoever is named so.
+    pub(super) async fn count_scan(&self, party: &RelyingParty, who: &str, now: Timestamp) -> Result<(), Error> {
+        let window = SignedDuration::from_hours(i64::from(self.settings.subject_hours));
+        let key = self.attempts_key(party, who);
+        self.count(Whose::Subject, key, self.settings.subject_attempts, window, now).await
     }
 
     async fn count(
@@ -52,10 +58,6 @@ impl App {
         let retry_after = attempts.retry_after.unwrap_or(window);
         let retry_after = Duration::try_from(retry_after).unwrap_or(Duration::from_secs(1));
         Err(Error::TooManyAttempts { whose, retry_after: retry_after.max(Duration::from_secs(1)) })
-    }
-
-    fn subject_key(&self, relying_party: &RelyingParty, subject: &SubjectRef) -> Key {
-        self.attempts_key(relying_party, &format!("subject:{subject}"))
     }
 
     fn attempts_key(&self, relying_party: &RelyingParty, text: &str) -> Key {

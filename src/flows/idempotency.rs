@@ -6,6 +6,7 @@
 //! itself, which is not stored: without it nobody can test a guess at what was asked, not even with the store's secret.
 
 use super::records::{DecisionRecord, KeptNothing, Reservation, decode, encode};
+use super::subject::Subject;
 use super::verify::{Ask, Shown};
 use super::{App, Error, later, unexpected};
 use crate::store::{Batch, CommitError, Expect, Key, Partition, Space, Version};
@@ -35,6 +36,8 @@ pub(super) enum Earlier {
 pub(super) struct InHand {
     pub decision: DecisionId,
     pub version: Version,
+    /// Until when nobody else takes it in hand.
+    pub lease: Timestamp,
 }
 
 impl App {
@@ -42,7 +45,7 @@ impl App {
     pub(super) fn slip(&self, relying_party: &RelyingParty, ask: &Ask) -> Slip {
         let key = ask.key.as_str();
         let partition = self.handles.partition(relying_party, &format!("idempotency:{key}"));
-        let text = format!("fingerprint:{key}:{}", digest(ask));
+        let text = format!("fingerprint:{key}:{}", digest_of(ask));
         let keyed = self.handles.key(Space::Idempotency, partition, relying_party, &text).bytes();
         Slip {
             key: self.handles.key(Space::Idempotency, partition, relying_party, key),
@@ -57,9 +60,12 @@ impl App {
     }
 
     /// What is known of the request.
-    pub(super) async fn earlier(&self, party: &RelyingParty, slip: &Slip, now: Timestamp) -> Result<Earlier, Error> {
+    ///
+    /// A new decision is named so that it lies with its subject: what happens to one person is in one order.
+    pub(super) async fn earlier(&self, of: &Subject, slip: &Slip, now: Timestamp) -> Result<Earlier, Error> {
+        let party = &of.party;
         let Some(stored) = self.store.get(&slip.key, now).await? else {
-            return Ok(Earlier::Free(slip.partition.stamp(uuid::Uuid::now_v7()), Expect::Absent));
+            return Ok(Earlier::Free(of.partition.stamp(uuid::Uuid::now_v7()), Expect::Absent));
         };
         let reservation: Reservation = decode(&stored.value)?;
         if reservation.fingerprint != slip.fingerprint {
@@ -94,7 +100,7 @@ impl App {
             Some(self.forgotten_at(now)),
         );
         match self.store.commit(batch, now).await {
-            Ok(receipt) => Ok(InHand { decision, version: receipt.version }),
+            Ok(receipt) => Ok(InHand { decision, version: receipt.version, lease }),
             Err(CommitError::Conflict) => Err(Error::InProgress { retry_after: Duration::from_millis(200) }),
             Err(error) => Err(unexpected(error)),
         }
@@ -121,33 +127,34 @@ impl Slip {
     }
 }
 
-/// SHA-256 over everything that was asked but the key, each part with its length.
-fn digest(ask: &Ask) -> String {
-    let mut sha = Context::new(&SHA256);
-    let mut part = |bytes: &[u8]| {
-        sha.update(&u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
-        sha.update(bytes);
-    };
-    part(ask.subject.as_str().as_bytes());
-    part(ask.jurisdiction.to_string().as_bytes());
-    part(ask.purpose.as_str().as_bytes());
+/// SHA-256 over everything that was asked but the key.
+fn digest_of(ask: &Ask) -> String {
+    let place = ask.jurisdiction.to_string();
+    let head: [&[u8]; 3] = [ask.subject.as_str().as_bytes(), place.as_bytes(), ask.purpose.as_str().as_bytes()];
+    let [a, b, c] = head;
     match &ask.shown {
-        Shown::Image(image) => {
-            part(b"image");
-            part(image.expose());
-        }
+        Shown::Image(image) => digest(&[a, b, c, b"image", image.expose()]),
         Shown::Declared(birth) => {
-            part(b"declared");
             let date = birth.expose();
-            part(&date.year().to_be_bytes());
-            part(&date.month().to_be_bytes());
-            part(&date.day().to_be_bytes());
+            let (year, month, day) = (date.year().to_be_bytes(), date.month().to_be_bytes(), date.day().to_be_bytes());
+            digest(&[a, b, c, b"declared", &year, &month, &day])
         }
+        Shown::Consent(consent) => digest(&[a, b, c, b"consent", consent.0.as_bytes()]),
+    }
+}
+
+/// SHA-256 over all parts, each with its length.
+pub(super) fn digest(parts: &[&[u8]]) -> String {
+    let mut sha = Context::new(&SHA256);
+    for part in parts {
+        sha.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        sha.update(part);
     }
     hex(sha.finish().as_ref())
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// In hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail

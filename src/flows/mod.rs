@@ -5,14 +5,21 @@
 //! person may be kept, nothing is.
 
 mod attempts;
+pub mod consent;
 mod deadline;
+mod decide;
 mod decisions;
 mod document;
 pub mod events;
+mod held;
 mod idempotency;
+mod once;
 pub mod pool;
 mod records;
+mod reports;
 pub mod scan;
+mod subject;
+mod timers;
 mod verify;
 pub mod webhooks;
 
@@ -20,8 +27,10 @@ pub use attempts::Whose;
 pub use deadline::{Deadline, Presence, Watch};
 pub use decisions::Told;
 pub use document::{Field, Fields, ReadAnswer, ReadAsk};
+pub use once::Done;
 pub use pool::{Pool, Unread};
 pub use records::OutcomeKind;
+pub use reports::{ReportAsk, TokenState};
 pub use verify::{Answer, Ask, Outcome, Shown};
 
 // What the transport needs of the layers below it, which it does not name itself.
@@ -93,6 +102,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// What was configured.
     pub settings: Settings,
+    /// What was configured for guardian consent.
+    pub consent: consent::Settings,
     /// The most bytes of one picture.
     pub image_bytes: usize,
     /// Tells the time.
@@ -133,6 +144,21 @@ pub enum Error {
     /// There is no such decision, or it is not this caller's to see.
     #[error("no such decision")]
     UnknownDecision,
+    /// There is no such consent, or it is not this caller's or not this person's.
+    #[error("no such consent")]
+    UnknownConsent,
+    /// The decision did not ask for a guardian.
+    #[error("this decision asks for no guardian's consent")]
+    ConsentNotRequired,
+    /// What was read for the decision is gone: it was too long ago, or a consent was already asked for with it.
+    #[error("a consent can no longer be asked for with this decision; check the age again")]
+    DecisionTooOld,
+    /// The consent is not in force for this person, place and purpose.
+    #[error("the consent is not in force for this; check the age by a document")]
+    ConsentNotInForce,
+    /// Nobody is configured who is responsible for this relying party's processing.
+    #[error("receipts need to name who is responsible; configure consent.controllers for this relying party")]
+    ControllerMissing,
     /// The rule does not accept a declared date of birth.
     #[error("a declared date of birth is not accepted here; send a picture of a document")]
     DeclarationNotAccepted,

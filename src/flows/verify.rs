@@ -1,17 +1,20 @@
 //! Checking an age: from what was shown to a recorded decision and, if it allows, a signed token.
 
+use super::decide::Found;
+use super::held::Held;
 use super::idempotency::{Earlier, InHand, Slip};
 use super::records::{DecisionRecord, KeptNothing, OutcomeKind, encode};
+use super::subject::{Slot, Subject};
 use super::{App, Call, Error, later, unexpected};
 use crate::age::BirthDate;
-use crate::audit::{Entry, ImageLife, Occasion};
+use crate::audit::{Entry, Occasion};
 use crate::evidence::{Extraction, validate::Verdict};
-use crate::policy::{self, Basis, Decision, Rule};
+use crate::policy::{self, Remembered};
 use crate::secret::Sensitive;
-use crate::store::{Batch, CommitError, Expect};
+use crate::store::{Batch, CommitError, Expect, KeyId};
 use crate::terms::{
-    AssuranceLevel, DecisionId, IdempotencyKey, Jurisdiction, Malformed, PolicyDigest, Purpose, Reason, RelyingParty,
-    RuleId, Signal, SubjectRef,
+    AssuranceLevel, ConsentId, DecisionId, IdempotencyKey, Jurisdiction, Malformed, PolicyDigest, Purpose, Reason,
+    RelyingParty, RuleId, Signal, SubjectRef,
 };
 use crate::tokens::{Audience, Token};
 use jiff::{SignedDuration, Timestamp};
@@ -36,6 +39,8 @@ pub enum Shown {
     Image(Sensitive<Vec<u8>>),
     /// The date of birth as the person stated it.
     Declared(BirthDate),
+    /// A guardian's consent that is in force: the document behind it is remembered.
+    Consent(ConsentId),
 }
 
 impl Shown {
@@ -73,6 +78,8 @@ pub enum Outcome {
     Allowed {
         /// For the relying party.
         token: Token,
+        /// The guardian's consent that it rests on.
+        consent: Option<ConsentId>,
     },
     /// A guardian must consent first.
     ConsentRequired {
@@ -97,11 +104,10 @@ pub enum Outcome {
     },
 }
 
-/// A decision that is not recorded yet.
-struct Found {
-    decision: Decision,
-    at: Timestamp,
-    image: Option<ImageLife>,
+/// What is held behind a decision that asks for a guardian.
+struct Hold {
+    remembered: Remembered,
+    purpose: Purpose,
 }
 
 impl App {
@@ -113,29 +119,37 @@ impl App {
             rule.may_read_document(&self.facts(&call.relying_party))?;
         }
         let slip = self.slip(&call.relying_party, &ask);
-        let free = match self.earlier(&call.relying_party, &slip, now).await? {
-            Earlier::Decided(id, record) => return self.answer(id, &record, &ask.subject),
+        let of = self.subject(&call.relying_party, &ask.subject);
+        let free = match self.earlier(&of, &slip, now).await? {
+            Earlier::Decided(id, record) => {
+                self.still_in_force(&record).await?;
+                return self.answer(id, &record, &ask.subject);
+            }
             Earlier::KeptNothing(id, kept) => return Ok(kept_nothing(id, kept)),
             Earlier::Free(id, expect) => (id, expect),
         };
         let place = match ask.shown {
             Shown::Image(_) => Some(self.pool.admit(call.deadline)?),
-            Shown::Declared(_) => None,
+            Shown::Declared(_) | Shown::Consent(_) => None,
         };
         // Reserved first: of duplicates that come at once, only the one that is worked on is an attempt.
         let in_hand = self.reserve(&slip, free, now).await?;
-        if let Err(refused) = self.count_attempt(&call.relying_party, &ask.subject, now).await {
+        // A consent shows nothing that could be tried.
+        if !matches!(ask.shown, Shown::Consent(_))
+            && let Err(refused) = self.count_attempt(&call.relying_party, &ask.subject, now).await
+        {
             self.release(&slip, &in_hand).await;
             return Err(refused);
         }
 
-        let Ask { subject, shown, .. } = ask;
+        let Ask { subject, shown, purpose, .. } = ask;
         let decided = match (shown, place) {
-            (Shown::Image(image), Some(place)) => self.decide_by_document(&rule, image, place, &call, now).await,
-            (Shown::Declared(birth), _) => self.decide_by_declaration(&rule, &birth, &call.relying_party),
+            (Shown::Image(image), Some(place)) => self.decide_by_document(&rule, image, place, &call, &of, now).await,
+            (Shown::Declared(birth), _) => self.decide_by_declaration(&rule, birth, &of).await,
+            (Shown::Consent(consent), _) => self.decide_by_consent(&rule, &consent, &of).await,
             (Shown::Image(_), None) => Err(Error::Broken),
         };
-        let decided = match decided {
+        let mut decided = match decided {
             Ok(decided) => decided,
             Err(error) => {
                 self.release(&slip, &in_hand).await;
@@ -144,77 +158,99 @@ impl App {
         };
         self.metrics.decided(OutcomeKind::of(decided.decision.outcome()).as_str());
         if decided.decision.keeps_nothing() {
-            self.keep_nothing(&slip, &in_hand, decided, &call.relying_party).await
-        } else {
-            self.keep_and_answer(&slip, &in_hand, decided, &call.relying_party, &subject).await
+            let at = decided.at;
+            let answer = self.keep_nothing(&slip, &in_hand, decided, &call.relying_party).await?;
+            self.below_block_age(&of, at).await?;
+            return Ok(answer);
         }
+        let hold = decided.remember.take().map(|remembered| Hold { remembered, purpose });
+        self.keep_and_answer(&in_hand, decided, hold, &of, &subject).await
     }
 
-    async fn decide_by_document(
-        &self,
-        rule: &Rule,
-        image: Sensitive<Vec<u8>>,
-        place: super::pool::Place,
-        call: &Call,
-        received_at: Timestamp,
-    ) -> Result<Found, Error> {
-        let today = rule.today_for_expiry(received_at);
-        let waits = (call.deadline, call.watch.clone());
-        let read = self.pool.read(place, image, today, self.image_bytes, waits).await?;
-        let disposed_at = self.now();
-        self.observe(&read);
-        let basis = match &read.verdict {
-            Verdict::Read(evidence) => Basis::Document(evidence),
-            Verdict::Unreadable(why) => {
-                let youngest = why.youngest.as_ref();
-                Basis::Unreadable { reasons: &why.reasons, kind: why.kind, signals: &why.signals, youngest }
+    /// A retry of an answer that rested on a consent is not answered once that is not in force.
+    async fn still_in_force(&self, record: &DecisionRecord) -> Result<(), Error> {
+        match record.decision.consent() {
+            Some(consent) if !self.consent_in_force(&record.relying_party, &consent).await? => {
+                Err(Error::ConsentNotInForce)
             }
-        };
-        let decision = policy::decide(rule, basis, &self.facts(&call.relying_party), disposed_at)?;
-        Ok(Found { decision, at: disposed_at, image: Some(ImageLife { received_at, disposed_at }) })
-    }
-
-    fn decide_by_declaration(
-        &self,
-        rule: &Rule,
-        birth: &BirthDate,
-        relying_party: &RelyingParty,
-    ) -> Result<Found, Error> {
-        let now = self.now();
-        let decision = policy::decide(rule, Basis::Declared(birth), &self.facts(relying_party), now)?;
-        if let policy::Outcome::Unreadable { reasons, .. } = decision.outcome() {
-            reasons.iter().for_each(|reason| self.metrics.unreadable(reason.as_str()));
+            _ => Ok(()),
         }
-        Ok(Found { decision, at: now, image: None })
     }
 
-    /// Records the decision with its audit entry; only then is the token signed.
+    /// Records the decision with its audit entry; only then is the token signed. If a guardian is asked for, what was
+    /// read is held, sealed, for as long as a consent can be asked for; if a consent was used, it must still stand.
     async fn keep_and_answer(
         &self,
-        slip: &Slip,
         in_hand: &InHand,
         found: Found,
-        relying_party: &RelyingParty,
+        hold: Option<Hold>,
+        of: &Subject,
         subject: &SubjectRef,
     ) -> Result<Answer, Error> {
+        let relying_party = &of.party;
         let entry = entry(&found, in_hand.decision, relying_party);
+        let Found { decision, at, image, consent, .. } = found;
         let record = DecisionRecord {
-            decided_at: found.at,
+            decided_at: at,
             relying_party: relying_party.clone(),
             token_seconds: self.settings.token_minutes.saturating_mul(60),
-            decision: found.decision,
+            decision,
         };
         let key = self.decision_key(relying_party, &in_hand.decision);
-        let until = later(found.at, SignedDuration::from_hours(24 * i64::from(self.settings.decision_days)));
-        let batch = Batch::new(slip.partition)
-            .require(slip.key, Expect::Version(in_hand.version))
-            .require(key, Expect::Absent)
-            .put(key, encode(&record)?, Some(until))
-            .record(entry);
-        match self.store.commit(batch, found.at).await {
-            Ok(_) => self.answer(in_hand.decision, &record, subject),
-            Err(error) => self.outrun(error),
+        let until = later(at, SignedDuration::from_hours(24 * i64::from(self.settings.decision_days)));
+        let mut batch =
+            Batch::new(of.partition).require(key, Expect::Absent).put(key, encode(&record)?, Some(until)).record(entry);
+        let shows_age =
+            matches!(record.decision.outcome(), policy::Outcome::Allowed | policy::Outcome::ConsentRequired { .. });
+        if image.is_some() && shows_age && record.decision.suffices() {
+            batch = self.answer_report(batch, of, at).await?;
         }
+        if let (Some(_), Some(consent)) = (record.decision.consent(), consent) {
+            batch = batch.require(consent.key, Expect::Version(consent.version));
+        }
+        let mut made = None;
+        if let Some(hold) = hold {
+            let (with, own) = self.hold(batch, hold, &in_hand.decision, of, at).await?;
+            (batch, made) = (with, Some(own));
+        }
+        // Whoever is late leaves it to the one who took the request over.
+        let committed =
+            if self.now() < in_hand.lease { self.store.commit(batch, at).await } else { Err(CommitError::Conflict) };
+        match (committed, made) {
+            (Ok(_), _) => self.answer(in_hand.decision, &record, subject),
+            (Err(error), Some(own)) if error == CommitError::Conflict => {
+                self.store.shred(own).await?;
+                self.outrun(error)
+            }
+            (Err(error), _) => self.outrun(error),
+        }
+    }
+
+    /// Adds to a batch what is remembered of the reading.
+    async fn hold(
+        &self,
+        batch: Batch,
+        hold: Hold,
+        id: &DecisionId,
+        of: &Subject,
+        at: Timestamp,
+    ) -> Result<(Batch, KeyId), Error> {
+        let key = self.held_key(&of.party, id);
+        let (sealed, own) = self.remember(&key, &hold.remembered).await?;
+        let until = later(at, SignedDuration::from_hours(i64::from(self.consent.answer_hours)));
+        let held = Held {
+            relying_party: of.party.clone(),
+            subject: of.handle.clone(),
+            purpose: hold.purpose,
+            sealed,
+            key: own,
+            until,
+        };
+        let batch = batch
+            .put(key, encode(&held)?, None)
+            .file(self.subject_key(&of.party, &of.handle, of.partition), key)
+            .file(self.due_key(of.partition, Slot::of(until, at)), key);
+        Ok((batch, own))
     }
 
     /// Records one event without personal data, and what a retry is told.
@@ -261,7 +297,9 @@ impl App {
     fn answer(&self, id: DecisionId, record: &DecisionRecord, subject: &SubjectRef) -> Result<Answer, Error> {
         let decision = &record.decision;
         let outcome = match decision.outcome() {
-            policy::Outcome::Allowed => Outcome::Allowed { token: self.sign(id, record, subject)? },
+            policy::Outcome::Allowed => {
+                Outcome::Allowed { token: self.sign(id, record, subject)?, consent: decision.consent() }
+            }
             policy::Outcome::ConsentRequired { guardian_min_age, legal_guardian } => Outcome::ConsentRequired {
                 guardian_min_age: *guardian_min_age,
                 legal_guardian: *legal_guardian,
@@ -324,7 +362,7 @@ mod tests {
     fn a_declared_date_is_ten_characters_of_a_date_that_exists() {
         let parsed = |text: &str| match Shown::declared(&Sensitive::new(text.to_owned())) {
             Ok(Shown::Declared(birth)) => Some(birth.expose().to_string()),
-            Ok(Shown::Image(_)) | Err(_) => None,
+            Ok(Shown::Image(_) | Shown::Consent(_)) | Err(_) => None,
         };
         assert_eq!(parsed("2008-02-29").as_deref(), Some("2008-02-29"));
         for wrong in ["", "2009-02-29", "2008-2-29", "+002008-02-29", "2008-02-29T00:00", "20080229", "2008-02-29[u"] {

@@ -315,6 +315,7 @@ impl Decision {
                 purpose: self.purpose,
                 assurance: self.assurance?,
                 thresholds: self.thresholds.clone(),
+                consent: self.consent,
             }),
             Outcome::ConsentRequired { .. }
             | Outcome::Blocked
@@ -358,6 +359,7 @@ pub struct Grant {
     purpose: Purpose,
     assurance: AssuranceLevel,
     thresholds: Vec<AgeOver>,
+    consent: Option<ConsentId>,
 }
 
 impl Grant {
@@ -389,5 +391,10 @@ impl Grant {
     /// The `age_over_NN` answers, lowest first, in full years.
     pub fn thresholds(&self) -> &[AgeOver] {
         &self.thresholds
+    }
+
+    /// The guardian's consent that it rests on; none if no guardian was needed.
+    pub fn consent(&self) -> Option<ConsentId> {
+        self.consent
     }
 }

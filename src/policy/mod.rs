@@ -125,6 +125,19 @@ struct Seen<'a> {
     below_block: bool,
 }
 
+/// Why a document does not show who a guardian is and how old: the same obstacles as to allowing a person.
+pub fn guardian_obstacles(rule: &Rule, evidence: &Evidence, facts: &Facts, now: Timestamp) -> Vec<Reason> {
+    let mut reasons = Case { rule, now, consent: None, steps: Vec::new() }.obstacles(evidence);
+    if CONTRADICTIONS.iter().any(|signal| evidence.signals.contains(signal)) {
+        reasons.push(Reason::Inconsistent);
+    }
+    if evidence.signals.contains(&Signal::Specimen) && !facts.specimens_accepted {
+        reasons.push(Reason::Specimen);
+    }
+    reasons.sort_unstable();
+    reasons
+}
+
 /// One decision in the making.
 struct Case<'a> {
     rule: &'a Rule,
@@ -186,8 +199,9 @@ impl Case<'_> {
         let outcome = if self.blocks(&remembered.birth) {
             Outcome::Blocked
         } else {
+            let required = self.asks_for_guardian(&remembered.birth);
             let obstacles = if remembered.suffices { Vec::new() } else { vec![Reason::DocumentRequired] };
-            self.by_guardian_line(&remembered.birth, obstacles)
+            self.by_guardian_line(required, obstacles)
         };
         self.found(
             outcome,
@@ -203,8 +217,8 @@ impl Case<'_> {
     }
 
     /// Allowed, if nothing stands in the way and the person is old enough or a guardian has consented.
-    fn by_guardian_line(&mut self, birth: &BirthDate, obstacles: Vec<Reason>) -> Outcome {
-        match (self.asks_for_guardian(birth), self.consent) {
+    fn by_guardian_line(&mut self, required: Option<Outcome>, obstacles: Vec<Reason>) -> Outcome {
+        match (required, self.consent) {
             (Some(required), None) => required,
             (Some(_), Some(consent)) => {
                 self.steps.push(Step::ConsentInForce { consent });
@@ -235,9 +249,10 @@ impl Case<'_> {
         if specimen {
             self.steps.push(Step::SpecimenAccepted);
         }
+        let required = self.asks_for_guardian(&evidence.birth);
         let obstacles = self.obstacles(evidence);
         let suffices = obstacles.is_empty();
-        (self.by_guardian_line(&evidence.birth, obstacles), suffices)
+        (self.by_guardian_line(required, obstacles), suffices)
     }
 
     /// Why the evidence is not good enough to allow. A denial may still rest on it.

@@ -5,11 +5,11 @@ use super::messages::Language;
 use super::proto::age_gate_service_server::AgeGateService;
 use super::proto::{
     CheckAgeRequest, CheckAgeResponse, CheckAgeStreamHeader, CheckAgeStreamRequest, CheckAgeStreamResponse,
-    ExplainDecisionRequest, ExplainDecisionResponse, GetDecisionRequest, GetDecisionResponse,
-    check_age_stream_request::Part,
+    ExplainDecisionRequest, ExplainDecisionResponse, GetDecisionRequest, GetDecisionResponse, GetTokenStatusRequest,
+    GetTokenStatusResponse, ReportUnderageRequest, ReportUnderageResponse, check_age_stream_request::Part,
 };
 use super::service::{Entered, enter};
-use crate::flows::{App, Ask};
+use crate::flows::{App, Ask, Done};
 use crate::secret::Sensitive;
 use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
@@ -75,6 +75,33 @@ impl AgeGateService for AgeGate {
         let decision = convert::decision_id(&request.get_ref().decision_id)?;
         let told = self.app.told(&entered.call.relying_party, decision).await?;
         Ok(Response::new(convert::explanation(&told, Language::of(&request.get_ref().language))))
+    }
+
+    async fn get_token_status(
+        &self,
+        mut request: Request<GetTokenStatusRequest>,
+    ) -> Result<Response<GetTokenStatusResponse>, Status> {
+        let entered = enter(&mut request)?;
+        let state = self.app.token_state(&request.get_ref().token, &entered.call.relying_party).await?;
+        Ok(Response::new(GetTokenStatusResponse { status: convert::consent::token_state(state).into() }))
+    }
+
+    async fn report_underage(
+        &self,
+        mut request: Request<ReportUnderageRequest>,
+    ) -> Result<Response<ReportUnderageResponse>, Status> {
+        let entered = enter(&mut request)?;
+        let ask = convert::consent::report(request.get_ref())?;
+        let (app, party) = (Arc::clone(&self.app), entered.call.relying_party.clone());
+        let done = entered.run(async move { app.report_underage(ask, &party).await }).await?;
+        match done {
+            Done::Reported { report, deadline, guardian_verified } => Ok(Response::new(ReportUnderageResponse {
+                report_id: report.to_string(),
+                deadline: Some(convert::timestamp(deadline)),
+                guardian_verified,
+            })),
+            _ => Err(super::status::internal()),
+        }
     }
 }
 

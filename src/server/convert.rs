@@ -1,6 +1,7 @@
 //! Between the wire's messages and the flows' values. What comes in is parsed here, once, into types that cannot be
 //! wrong; what is wrong is named by its field and a closed problem, never by its content.
 
+pub mod consent;
 mod events;
 
 pub use events::{mark, told_event, wanted};
@@ -87,6 +88,7 @@ pub fn ask(wire: proto::CheckAgeRequest) -> Result<Ask, BadField> {
         Some(check_age_request::Evidence::DeclaredBirthDate(text)) => {
             Shown::declared(&Sensitive::new(text)).map_err(|_| bad("declared_birth_date", Problem::Malformed))?
         }
+        Some(check_age_request::Evidence::ConsentId(text)) => Shown::Consent(parse("consent_id", &text)?),
         None => return Err(bad("evidence", Problem::Missing)),
     };
     Ok(Ask {
@@ -148,9 +150,10 @@ pub fn answer(answer: &Answer, language: Language) -> proto::CheckAgeResponse {
 
 fn outcome(outcome: &Outcome, language: Language) -> WireOutcome {
     match outcome {
-        Outcome::Allowed { token } => WireOutcome::Allowed(proto::Allowed {
+        Outcome::Allowed { token, consent } => WireOutcome::Allowed(proto::Allowed {
             token: token.as_str().to_owned(),
             expires_at: Some(timestamp(token.expires_at())),
+            consent_id: consent.map(|id| id.to_string()).unwrap_or_default(),
         }),
         Outcome::ConsentRequired { guardian_min_age, legal_guardian, legal_basis } => {
             WireOutcome::ConsentRequired(proto::ConsentRequired {
@@ -242,7 +245,7 @@ pub fn read_answer(read: &ReadAnswer, language: Language) -> proto::ReadDocument
     proto::ReadDocumentResponse { outcome: Some(outcome) }
 }
 
-fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
 }
 

@@ -3,7 +3,7 @@
 //! Every reason and every outcome that a person may be told has a key and a text in each language; a test holds the two
 //! tables to that. The tables are compiled in, so a missing file cannot leave somebody without an answer.
 
-use crate::terms::Reason;
+use crate::terms::{NotPossible, Reason};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -52,6 +52,10 @@ pub enum Text {
     ConsentRequired,
     /// Too young.
     Blocked,
+    /// Something cannot be done with a consent.
+    NotPossible(NotPossible),
+    /// A guardian was not accepted.
+    GuardianRefused,
 }
 
 impl Text {
@@ -60,6 +64,8 @@ impl Text {
             Self::Reason(reason) => ("reason", reason.as_str()),
             Self::ConsentRequired => ("outcome", "consent_required"),
             Self::Blocked => ("outcome", "blocked"),
+            Self::NotPossible(why) => ("consent", why.as_str()),
+            Self::GuardianRefused => ("outcome", "guardian_refused"),
         }
     }
 
@@ -81,8 +87,9 @@ mod tests {
     use super::*;
 
     fn every_text() -> Vec<Text> {
-        let outcomes = [Text::ConsentRequired, Text::Blocked];
-        Reason::ALL.iter().map(|reason| Text::Reason(*reason)).chain(outcomes).collect()
+        let outcomes = [Text::ConsentRequired, Text::Blocked, Text::GuardianRefused];
+        let consent = NotPossible::ALL.iter().map(|why| Text::NotPossible(*why));
+        Reason::ALL.iter().map(|reason| Text::Reason(*reason)).chain(outcomes).chain(consent).collect()
     }
 
     #[test]

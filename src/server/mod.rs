@@ -8,6 +8,7 @@ pub mod access;
 mod admin;
 mod age_gate;
 mod budget;
+mod consent;
 mod convert;
 mod document;
 mod events;
@@ -23,11 +24,13 @@ mod streams;
 use crate::flows::events::Cursor;
 use crate::flows::{App, webhooks};
 use age_gate::AgeGate;
+use consent::Consents;
 use document::Documents;
 use events::Events;
 use guard::{Gate, GuardLayer};
 use key::Keys;
 use proto::age_gate_service_server::AgeGateServiceServer;
+use proto::consent_service_server::ConsentServiceServer;
 use proto::document_service_server::DocumentServiceServer;
 use proto::event_service_server::EventServiceServer;
 use proto::key_service_server::KeyServiceServer;
@@ -75,6 +78,8 @@ pub struct Settings {
     pub drain_seconds: u32,
     /// How often an idle connection is checked, in seconds.
     pub keepalive_seconds: u32,
+    /// How often timers are looked at: requests that time out, ages that are reached. In seconds.
+    pub timer_seconds: u32,
     /// The most calls at once on one connection.
     pub streams_per_connection: u32,
 }
@@ -173,6 +178,7 @@ impl Bound {
             () = stop => {}
             () = tell_health(&app, &health) => {}
             () = look(&app, Duration::from_secs(settings.look_seconds.into())) => {}
+            () = keep_time(&app, Duration::from_secs(settings.timer_seconds.max(1).into())) => {}
         }
         tracing::info!("told to stop: finishing what is running");
         gate.drain();
@@ -214,6 +220,7 @@ async fn routes(app: &Arc<App>, settings: &Settings) -> Result<(HealthReporter, 
     set_health(&health, true).await;
     health.set_serving::<KeyServiceServer<Keys>>().await;
     let age_gate = AgeGateServiceServer::new(AgeGate::new(Arc::clone(app)));
+    let consents = ConsentServiceServer::new(Consents::new(Arc::clone(app)));
     let documents = DocumentServiceServer::new(Documents::new(Arc::clone(app)));
     let events = EventServiceServer::new(Events::new(Arc::clone(app), settings));
     let v1 = reflection().build_v1().map_err(|_| ServeError::Reflection)?;
@@ -221,6 +228,7 @@ async fn routes(app: &Arc<App>, settings: &Settings) -> Result<(HealthReporter, 
     let mut routes = Routes::builder();
     routes
         .add_service(age_gate.max_decoding_message_size(settings.message_bytes))
+        .add_service(consents.max_decoding_message_size(settings.message_bytes))
         .add_service(documents.max_decoding_message_size(settings.message_bytes))
         .add_service(events.max_decoding_message_size(SMALL_MESSAGE))
         .add_service(KeyServiceServer::new(Keys::new(Arc::clone(app))).max_decoding_message_size(SMALL_MESSAGE))
@@ -234,6 +242,20 @@ fn reflection<'a>() -> tonic_reflection::server::Builder<'a> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+/// Does what is due because time has passed. What fails is done the next time.
+async fn keep_time(app: &App, every: Duration) {
+    let mut every = tokio::time::interval(every);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    loop {
+        every.tick().await;
+        match app.run_due().await {
+            Ok(0) => {}
+            Ok(done) => tracing::info!(done, "timers were due"),
+            Err(error) => tracing::warn!(%error, "timers could not be looked at"),
+        }
+    }
 }
 
 /// Tells health checks how the store is, without end (keys are served without it). Asking the store is also what makes a broken one try again.
@@ -263,8 +285,9 @@ async fn look(app: &App, every: Duration) {
 
 async fn set_health(health: &HealthReporter, serving: bool) {
     let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-    let (age_gate, documents) = (AgeGateServiceServer::<AgeGate>::NAME, DocumentServiceServer::<Documents>::NAME);
-    for service in ["", age_gate, documents, EventServiceServer::<Events>::NAME] {
+    let (age_gate, events) = (AgeGateServiceServer::<AgeGate>::NAME, EventServiceServer::<Events>::NAME);
+    let (consents, documents) = (ConsentServiceServer::<Consents>::NAME, DocumentServiceServer::<Documents>::NAME);
+    for service in ["", age_gate, consents, documents, events] {
         health.set_service_status(service, status).await;
     }
 }

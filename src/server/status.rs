@@ -162,6 +162,11 @@ impl From<Error> for Status {
                 status(Code::ResourceExhausted, reason, text, Some(retry_after))
             }
             Error::UnknownDecision => status(Code::NotFound, "UNKNOWN_DECISION", text, None),
+            Error::UnknownConsent => status(Code::NotFound, "UNKNOWN_CONSENT", text, None),
+            Error::ConsentNotRequired => status(Code::FailedPrecondition, "CONSENT_NOT_REQUIRED", text, None),
+            Error::DecisionTooOld => status(Code::FailedPrecondition, "DECISION_TOO_OLD", text, None),
+            Error::ConsentNotInForce => status(Code::FailedPrecondition, "CONSENT_NOT_IN_FORCE", text, None),
+            Error::ControllerMissing => status(Code::FailedPrecondition, "CONTROLLER_MISSING", text, None),
             Error::DeclarationNotAccepted => status(Code::FailedPrecondition, "DECLARATION_NOT_ACCEPTED", text, None),
             Error::AlternativeNotOffered => status(Code::FailedPrecondition, "ALTERNATIVE_NOT_OFFERED", text, None),
             Error::CursorAhead => status(Code::FailedPrecondition, "CURSOR_AHEAD", text, None),

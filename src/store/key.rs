@@ -136,6 +136,11 @@ impl Key {
         self.partition
     }
 
+    /// What the value is for.
+    pub const fn space(&self) -> Space {
+        self.space
+    }
+
     /// The key as stored: partition, space, id.
     pub fn bytes(&self) -> [u8; Self::LEN] {
         let mut bytes = [0u8; Self::LEN];

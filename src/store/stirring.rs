@@ -3,7 +3,7 @@
 //! It stands before the real store, so no flow can forget to tell. What is told is only ever raised, and never before
 //! the entries can be read. Entries that another process recorded are seen when somebody looks ([`Stirred::look`]).
 
-use super::{Attempts, Batch, CommitError, Key, Limit, Partition, Receipt, Store, StoreError, Stored};
+use super::{Attempts, Batch, CommitError, Key, KeyId, Limit, Partition, Receipt, ShredKey, Store, StoreError, Stored};
 use crate::audit::{Head, Link};
 use async_trait::async_trait;
 use jiff::Timestamp;

@@ -7,6 +7,7 @@ mod age;
 mod api;
 mod architecture;
 mod config;
+mod consent;
 mod events;
 mod golden;
 mod hostile;

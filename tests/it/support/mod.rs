@@ -1,9 +1,11 @@
 //! A fresh world for each test: a real server on a free port, with a store of its own and a scripted reader.
 
+mod consent;
 mod receiver;
 mod script;
 mod store;
 
+pub use consent::{Asked, TurnedClock, kinds, purposes};
 pub use receiver::{Post, Receiver};
 pub use script::Script;
 pub use store::Wilful;
@@ -38,6 +40,7 @@ pub struct World {
     pub admin: SocketAddr,
     pub script: Arc<Script>,
     pub channel: Channel,
+    pub app: Arc<App>,
     directory: TempDir,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Result<(), ServeError>>,
@@ -56,6 +59,8 @@ impl World {
         settings.data_dir = directory.path().join("data");
         settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         settings.server.admin = settings.server.listen;
+        // Tests look at timers themselves.
+        settings.server.timer_seconds = 3600;
         set(&mut settings);
         let script = Arc::new(Script::default());
         let mut app = config::open(&settings, Arc::clone(&script).reader()).unwrap();
@@ -78,8 +83,8 @@ impl World {
     }
 
     async fn again(self, alter: impl FnOnce(&mut App)) -> Self {
-        let Self { settings, script, channel, directory, .. } = self;
-        drop(channel);
+        let Self { settings, script, channel, app, directory, .. } = self;
+        drop((channel, app));
         let mut app = loop {
             // The old store closes when the last task lets go of it.
             match config::open(&settings, Arc::clone(&script).reader()) {
@@ -93,12 +98,39 @@ impl World {
     }
 
     async fn serve(directory: TempDir, settings: Settings, script: Arc<Script>, app: App) -> Self {
-        let bound = server::bind(settings.server.clone(), Arc::new(app)).await.unwrap();
+        let app = Arc::new(app);
+        let bound = server::bind(settings.server.clone(), Arc::clone(&app)).await.unwrap();
         let (address, admin) = (bound.address().unwrap(), bound.admin_address().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(bound.run(async move { drop(stopped.await) }));
         let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
-        Self { settings, address, admin, script, channel, directory, stop: Some(stop), serving }
+        Self { settings, address, admin, script, channel, app, directory, stop: Some(stop), serving }
+    }
+
+    /// A second server on the same store, with the same keys and secrets.
+    pub async fn replica(&self, alter: impl FnOnce(&mut App)) -> Self {
+        fn copy(from: &Path, to: &Path) {
+            std::fs::create_dir_all(to).unwrap();
+            for entry in std::fs::read_dir(from).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap();
+                match path.is_dir() {
+                    true if name == "store" => {}
+                    true => copy(&path, &to.join(name)),
+                    false => drop(std::fs::copy(&path, to.join(name)).unwrap()),
+                }
+            }
+        }
+        let directory = TempDir::new().unwrap();
+        copy(&self.settings.data_dir, &directory.path().join("data"));
+        let (store, settings) = (Arc::clone(&self.app.store), self.settings.clone());
+        let data_dir = directory.path().join("data");
+        let settings = Settings { data_dir, ..settings };
+        let script = Arc::new(Script::default());
+        let mut app = config::open(&settings, Arc::clone(&script).reader()).unwrap();
+        app.store = store;
+        alter(&mut app);
+        Self::serve(directory, settings, script, app).await
     }
 
     /// Where everything lies that the server writes.
@@ -134,7 +166,7 @@ impl World {
             purposes: purposes.to_vec(),
             ttl: SignedDuration::from_hours(12),
         };
-        format!("Bearer {}", mint(&key, &wanted, Timestamp::now()).unwrap().as_str())
+        format!("Bearer {}", mint(&key, &wanted, self.app.now()).unwrap().as_str())
     }
 
     /// The request with a token that opens everything, for this relying party.
@@ -218,4 +250,12 @@ pub fn born(years: i16, days: i64) -> String {
     let year = today.year() - years;
     let day = jiff::civil::Date::new(year, today.month(), today.day().min(28)).unwrap();
     day.checked_add(span).unwrap().to_string()
+}
+
+/// What a token says, unverified.
+pub fn claims(token: &str) -> serde_json::Value {
+    use base64::Engine as _;
+    let payload = token.split('.').nth(1).unwrap();
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
+    serde_json::from_slice(&bytes).unwrap()
 }

@@ -1,5 +1,5 @@
 //! A reader that reads what the picture's bytes say in words: `read 1990-01-01`, `specimen 1990-01-01`,
-//! `unwitnessed 1990-01-01`, `conflict 1990-01-01`, a reason such as `blurred`, or `panic`. Before any of them, `hold `
+//! `unwitnessed 1990-01-01`, `conflict 1990-01-01`, `expired 1990-01-01`, a reason such as `blurred`, or `panic`. Before any of them, `hold `
 //! waits until the test lets go.
 
 use idgate::age::BirthDate;
@@ -67,6 +67,7 @@ impl Script {
             "read" => evidence(rest, AssuranceLevel::Corroborated, vec![]),
             "specimen" => evidence(rest, AssuranceLevel::Corroborated, vec![Signal::Specimen]),
             "unwitnessed" => evidence(rest, AssuranceLevel::Unwitnessed, vec![]),
+            "expired" => evidence(rest, AssuranceLevel::Corroborated, vec![Signal::Expired]),
             "conflict" => evidence(rest, AssuranceLevel::Checked, vec![Signal::PrintedDateConflict]),
             "panic" => panic!("as the script says"),
             reason => Verdict::Unreadable(Unreadable {

@@ -13,18 +13,25 @@ pub struct Wilful {
     inner: Arc<dyn Store>,
     good_commits: AtomicUsize,
     unwell: AtomicBool,
+    keeps_keys: bool,
     meeting: Option<(AtomicUsize, Barrier)>,
 }
 
 impl Wilful {
     /// Takes `good_commits` commits and fails every one after, until told otherwise.
     pub fn new(inner: Arc<dyn Store>, good_commits: usize) -> Self {
-        Self { inner, good_commits: AtomicUsize::new(good_commits), unwell: AtomicBool::new(false), meeting: None }
+        let good_commits = AtomicUsize::new(good_commits);
+        Self { inner, good_commits, unwell: AtomicBool::new(false), keeps_keys: false, meeting: None }
     }
 
     /// Answers the first `count` reads only when all of them have been made.
     pub fn meeting(inner: Arc<dyn Store>, count: usize) -> Self {
         Self { meeting: Some((AtomicUsize::new(count), Barrier::new(count))), ..Self::new(inner, usize::MAX) }
+    }
+
+    /// Destroys no key.
+    pub fn unshredding(inner: Arc<dyn Store>) -> Self {
+        Self { keeps_keys: true, ..Self::new(inner, usize::MAX) }
     }
 
     /// Whether its health is bad from now on.
@@ -87,7 +94,7 @@ impl Store for Wilful {
     }
 
     async fn shred(&self, id: KeyId) -> Result<(), StoreError> {
-        self.inner.shred(id).await
+        if self.keeps_keys { Err(StoreError::Unavailable) } else { self.inner.shred(id).await }
     }
 
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {

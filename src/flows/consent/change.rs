@@ -1,0 +1,259 @@
+//! One change of a consent: read, catch up with time, take the step, write all of it or nothing.
+//!
+//! Every write is a compare-and-set on the version that was read. Who comes second reads again and is told what the
+//! consent has become. What was destroyed is destroyed after the write that says so; if the process is killed between
+//! the two, the timers find the mark and finish.
+
+use super::super::once::{Done, Once};
+use super::super::records::{decode, encode};
+use super::super::subject::Slot;
+use super::super::{App, Error, later, unexpected};
+use super::course::{ConsentRecord, Course, StepNote};
+use crate::consent::{Consent, Event, Purge};
+use crate::policy::{Remembered, Rule};
+use crate::store::{Batch, CommitError, Expect, Key, Partition, Version};
+use crate::terms::{ConsentId, ConsentState, NotPossible, RelyingParty};
+use jiff::{SignedDuration, Timestamp};
+
+/// How often a change is begun anew when somebody else was first.
+const ATTEMPTS: usize = 64;
+
+/// A consent as it was read.
+pub(in crate::flows) struct Loaded {
+    pub record: ConsentRecord,
+    pub version: Version,
+    pub key: Key,
+    pub rule: Rule,
+    pub memory: Option<Remembered>,
+}
+
+/// A consent after a change, and what the change came to.
+pub struct Changed {
+    /// The consent as it stands.
+    pub consent: Consent,
+    /// What was done, or why nothing was.
+    pub outcome: Result<Done, NotPossible>,
+}
+
+/// The step that is asked for, with what a retry is told and what the audit says.
+pub(in crate::flows) struct Wanted {
+    pub event: Event,
+    pub done: Done,
+    pub note: StepNote,
+}
+
+impl Wanted {
+    pub fn new(event: Event, done: Done) -> Self {
+        Self { event, done, note: StepNote::default() }
+    }
+}
+
+impl App {
+    /// The consent with this name, if this relying party asked for it.
+    pub(in crate::flows) async fn load(&self, party: &RelyingParty, id: &ConsentId) -> Result<Loaded, Error> {
+        self.load_at(self.consent_key(party, id)).await?.ok_or(Error::UnknownConsent)
+    }
+
+    /// The consent at this place.
+    pub(in crate::flows) async fn load_at(&self, key: Key) -> Result<Option<Loaded>, Error> {
+        let Some(stored) = self.store.get(&key, self.now()).await? else { return Ok(None) };
+        let record: ConsentRecord = decode(&stored.value)?;
+        let place =
+            record.consent.request().map_or(crate::terms::Jurisdiction::UNKNOWN, |request| request.jurisdiction);
+        let rule = self.rules.rule(place, record.purpose);
+        let memory = match (&record.sealed, &record.key) {
+            (Some(sealed), Some(own)) => self.recall(&key, sealed, own).await?,
+            _ => None,
+        };
+        Ok(Some(Loaded { record, version: stored.version, key, rule, memory }))
+    }
+
+    /// The consent as it stands now: what time has done to it is recorded before it is told.
+    pub(in crate::flows) async fn current(&self, key: Key) -> Result<Option<Loaded>, Error> {
+        for _ in 0..ATTEMPTS {
+            let now = self.now();
+            let Some(loaded) = self.load_at(key).await? else { return Ok(None) };
+            let mut course = Course::new(loaded.record.clone(), &loaded.rule, loaded.memory.as_ref());
+            course.catch_up(now);
+            if course.entries.is_empty() {
+                return Ok(Some(loaded));
+            }
+            let batch = self.batch(&loaded, &course, now)?;
+            self.write(batch, now).await?;
+        }
+        Err(Error::Store(crate::store::StoreError::Busy))
+    }
+
+    /// Takes one step that `want` asks for, once.
+    pub(in crate::flows) async fn change(
+        &self,
+        party: &RelyingParty,
+        id: &ConsentId,
+        once: &Once,
+        want: impl Fn(&Loaded, Timestamp) -> Result<Wanted, NotPossible>,
+    ) -> Result<Changed, Error> {
+        for _ in 0..ATTEMPTS {
+            let now = self.now();
+            let loaded = self.load(party, id).await?;
+            if let Some(done) = self.replay(once, now).await? {
+                return Ok(Changed { consent: loaded.record.consent, outcome: Ok(done) });
+            }
+            let mut course = Course::new(loaded.record.clone(), &loaded.rule, loaded.memory.as_ref());
+            course.catch_up(now);
+            let wanted = want(&loaded, now);
+            let taken = wanted.and_then(|wanted| {
+                course.take(wanted.event, now, &wanted.note)?;
+                Ok(wanted.done)
+            });
+            if taken.is_err() && course.entries.is_empty() {
+                return Ok(Changed { consent: loaded.record.consent, outcome: taken });
+            }
+            let mut batch = self.batch(&loaded, &course, now)?;
+            if let Ok(done) = &taken {
+                batch = self.settle(batch, once, done, now)?;
+            }
+            let given =
+                *done_state(&course) == ConsentState::Given && loaded.record.consent.state() != ConsentState::Given;
+            let mut shreds = Vec::from_iter(course.record.shred);
+            if let (true, Some(subject)) = (given, &course.record.subject) {
+                let others = self.siblings(party, subject, Partition::of_uuid(&id.0)).await?;
+                (batch, shreds) = self.supersede(batch, others, (&course.record, id), now, shreds)?;
+            }
+            if self.write(batch, now).await? {
+                for key in shreds {
+                    self.store.shred(key).await?;
+                }
+                return Ok(Changed { consent: course.record.consent, outcome: taken });
+            }
+        }
+        Err(Error::Store(crate::store::StoreError::Busy))
+    }
+
+    /// Writes a batch; false if somebody else was first.
+    pub(in crate::flows) async fn write(&self, batch: Batch, now: Timestamp) -> Result<bool, Error> {
+        match self.store.commit(batch, now).await {
+            Ok(_) => Ok(true),
+            Err(CommitError::Conflict) => Ok(false),
+            Err(error) => Err(unexpected(error)),
+        }
+    }
+
+    /// The batch that puts what a course has come to in the place of what was read.
+    pub(in crate::flows) fn batch(&self, loaded: &Loaded, course: &Course<'_>, now: Timestamp) -> Result<Batch, Error> {
+        let partition = loaded.key.partition();
+        let batch = Batch::new(partition).require(loaded.key, Expect::Version(loaded.version));
+        self.put_course(batch, loaded.key, Some(&loaded.record), course, now)
+    }
+
+    /// Adds to a batch: the record, its entries, its timer, and the end of what is filed for it.
+    pub(in crate::flows) fn put_course(
+        &self,
+        mut batch: Batch,
+        key: Key,
+        before: Option<&ConsentRecord>,
+        course: &Course<'_>,
+        now: Timestamp,
+    ) -> Result<Batch, Error> {
+        let (record, partition) = (&course.record, key.partition());
+        let party = record.consent.relying_party();
+        let keep = match record.consent.purge() {
+            Purge::Nothing => None,
+            Purge::Sealed => Some(self.consent.proof_days),
+            Purge::Everything => Some(self.settings.decision_days),
+        };
+        let until = keep.map(|days| later(now, SignedDuration::from_hours(24 * i64::from(days))));
+        batch = batch.put(key, encode(record)?, until);
+        let due = if record.shred.is_some() { Some(now) } else { course.next_due() };
+        if let Some(due) = due {
+            batch = batch.file(self.due_key(partition, Slot::of(due, now)), key);
+        }
+        if let Some(before) = before {
+            if let (Some(guardian), None) = (&before.guardian, &record.guardian) {
+                batch = batch.unfile(self.guardian_key(party, guardian, partition), key);
+            }
+            if let (Some(subject), None) = (&before.subject, &record.subject) {
+                batch = batch.unfile(self.subject_key(party, subject, partition), key);
+            }
+        }
+        for entry in &course.entries {
+            batch = batch.record(entry.clone());
+        }
+        Ok(batch)
+    }
+
+    /// The consents of a person, and of what kind of place each is.
+    pub(in crate::flows) async fn siblings(
+        &self,
+        party: &RelyingParty,
+        subject: &super::super::subject::Handle,
+        partition: Partition,
+    ) -> Result<Vec<Loaded>, Error> {
+        let mut found = Vec::new();
+        for key in self.filed_under(&self.subject_key(party, subject, partition)).await? {
+            if key.space() == crate::store::Space::Consent
+                && let Some(loaded) = self.load_at(key).await?
+            {
+                found.push(loaded);
+            }
+        }
+        Ok(found)
+    }
+
+    /// All keys under a key.
+    pub(in crate::flows) async fn filed_under(&self, under: &Key) -> Result<Vec<Key>, Error> {
+        let mut keys: Vec<Key> = Vec::new();
+        loop {
+            let page = self.store.filed(under, keys.last(), PAGE).await?;
+            let full = page.len() == PAGE;
+            keys.extend(page);
+            if !full {
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// Ends the other consents of the person for the same place and purpose, in the same batch.
+    pub(in crate::flows) fn supersede(
+        &self,
+        mut batch: Batch,
+        others: Vec<Loaded>,
+        (record, id): (&ConsentRecord, &ConsentId),
+        now: Timestamp,
+        mut shreds: Vec<crate::store::KeyId>,
+    ) -> Result<(Batch, Vec<crate::store::KeyId>), Error> {
+        let place = record.consent.request().map(|request| request.jurisdiction);
+        for other in others {
+            let same = other.record.purpose == record.purpose
+                && other.record.consent.request().map(|request| request.jurisdiction) == place
+                && other.record.consent.id() != *id;
+            // One in force stays until the new one is given; an open one gives way to a new request at once.
+            let gives_way = other.record.consent.is_open()
+                || (other.record.consent.state() == ConsentState::Given
+                    && record.consent.state() == ConsentState::Given);
+            if !same || !gives_way {
+                continue;
+            }
+            let mut course = Course::new(other.record.clone(), &other.rule, other.memory.as_ref());
+            course.catch_up(now);
+            // One that has ended by itself needs no other end.
+            let _ = course.take(Event::Superseded, now, &StepNote::default());
+            if course.entries.is_empty() {
+                continue;
+            }
+            batch = batch.require(other.key, Expect::Version(other.version));
+            batch = self.put_course(batch, other.key, Some(&other.record), &course, now)?;
+            shreds.extend(course.record.shred);
+        }
+        Ok((batch, shreds))
+    }
+}
+
+/// How many filed keys are read at once.
+const PAGE: usize = 1024;
+
+fn done_state<'c>(course: &'c Course<'_>) -> &'c ConsentState {
+    match course.record.consent.state() {
+        ConsentState::Given => &ConsentState::Given,
+        _ => &ConsentState::Requested,
+    }
+}

@@ -1,0 +1,129 @@
+//! From what was shown to a decision that is not recorded yet: by a document, by a statement, or by the consent of a
+//! guardian and the document behind it.
+
+use super::consent::Loaded;
+use super::subject::Subject;
+use super::{App, Call, Error};
+use crate::age::BirthDate;
+use crate::audit::ImageLife;
+use crate::evidence::validate::Verdict;
+use crate::policy::{self, Basis, Decision, Facts, Remembered, Rule};
+use crate::secret::Sensitive;
+use crate::store::{Key, Space, Version};
+use crate::terms::ConsentId;
+use jiff::Timestamp;
+
+/// A decision that is not recorded yet.
+pub(super) struct Found {
+    pub decision: Decision,
+    pub at: Timestamp,
+    pub image: Option<ImageLife>,
+    /// The consent that was in force when it was decided.
+    pub consent: Option<InForce>,
+    /// What a consent that is asked for next has to know.
+    pub remember: Option<Remembered>,
+}
+
+/// A consent that is in force, as it was read.
+pub(super) struct InForce {
+    pub id: ConsentId,
+    pub key: Key,
+    pub version: Version,
+}
+
+impl App {
+    pub(super) async fn decide_by_document(
+        &self,
+        rule: &Rule,
+        image: Sensitive<Vec<u8>>,
+        place: super::pool::Place,
+        call: &Call,
+        of: &Subject,
+        received_at: Timestamp,
+    ) -> Result<Found, Error> {
+        let today = rule.today_for_expiry(received_at);
+        let waits = (call.deadline, call.watch.clone());
+        let read = self.pool.read(place, image, today, self.image_bytes, waits).await?;
+        let disposed_at = self.now();
+        self.observe(&read);
+        let consent = self.find_consent(rule, of).await?;
+        let basis = match &read.verdict {
+            Verdict::Read(evidence) => Basis::Document(evidence),
+            Verdict::Unreadable(why) => {
+                let youngest = why.youngest.as_ref();
+                Basis::Unreadable { reasons: &why.reasons, kind: why.kind, signals: &why.signals, youngest }
+            }
+        };
+        let facts = Facts { consent: consent.as_ref().map(|consent| consent.id), ..self.facts(&of.party) };
+        let decision = policy::decide(rule, basis, &facts, disposed_at)?;
+        let remember = match read.verdict {
+            Verdict::Read(evidence) if asks_for_guardian(&decision) => Some(Remembered {
+                birth: evidence.birth,
+                assurance: Some(evidence.assurance),
+                kind: Some(evidence.kind),
+                suffices: decision.suffices(),
+            }),
+            Verdict::Read(_) | Verdict::Unreadable(_) => None,
+        };
+        let image = Some(ImageLife { received_at, disposed_at });
+        Ok(Found { decision, at: disposed_at, image, consent, remember })
+    }
+
+    pub(super) async fn decide_by_declaration(
+        &self,
+        rule: &Rule,
+        birth: BirthDate,
+        of: &Subject,
+    ) -> Result<Found, Error> {
+        let now = self.now();
+        let consent = self.find_consent(rule, of).await?;
+        let facts = Facts { consent: consent.as_ref().map(|consent| consent.id), ..self.facts(&of.party) };
+        let decision = policy::decide(rule, Basis::Declared(&birth), &facts, now)?;
+        if let policy::Outcome::Unreadable { reasons, .. } = decision.outcome() {
+            reasons.iter().for_each(|reason| self.metrics.unreadable(reason.as_str()));
+        }
+        let remember =
+            asks_for_guardian(&decision).then_some(Remembered { birth, assurance: None, kind: None, suffices: false });
+        Ok(Found { decision, at: now, image: None, consent, remember })
+    }
+
+    /// Decides by the document behind a consent that is in force for this person, place and purpose.
+    pub(super) async fn decide_by_consent(&self, rule: &Rule, id: &ConsentId, of: &Subject) -> Result<Found, Error> {
+        let loaded = self.current(self.consent_key(&of.party, id)).await?.ok_or(Error::UnknownConsent)?;
+        if loaded.record.subject.as_ref() != Some(&of.handle) {
+            return Err(Error::UnknownConsent);
+        }
+        let now = self.now();
+        let (true, Some(memory)) = (covers(&loaded, rule, now), &loaded.memory) else {
+            return Err(Error::ConsentNotInForce);
+        };
+        let facts = Facts { consent: Some(*id), ..self.facts(&of.party) };
+        let decision = policy::decide(rule, Basis::Remembered(memory), &facts, now)?;
+        let consent = Some(InForce { id: *id, key: loaded.key, version: loaded.version });
+        Ok(Found { decision, at: now, image: None, consent, remember: None })
+    }
+
+    /// The consent that is in force for this person, place and purpose.
+    async fn find_consent(&self, rule: &Rule, of: &Subject) -> Result<Option<InForce>, Error> {
+        for key in self.filed_under(&self.subject_key(&of.party, &of.handle, of.partition)).await? {
+            if key.space() == Space::Consent
+                && let Some(loaded) = self.current(key).await?
+                && covers(&loaded, rule, self.now())
+            {
+                return Ok(Some(InForce { id: loaded.record.consent.id(), key, version: loaded.version }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn asks_for_guardian(decision: &Decision) -> bool {
+    matches!(decision.outcome(), policy::Outcome::ConsentRequired { .. }) && !decision.keeps_nothing()
+}
+
+/// Whether a consent is in force for the place and purpose of a rule.
+fn covers(loaded: &Loaded, rule: &Rule, now: Timestamp) -> bool {
+    let consent = &loaded.record.consent;
+    let place = consent.request().map(|request| request.jurisdiction);
+    consent.in_force(now) && place == Some(rule.jurisdiction) && loaded.record.purpose == rule.purpose
+}

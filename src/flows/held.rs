@@ -1,0 +1,81 @@
+//! What is remembered of a reading, sealed: the date of birth behind a decision that asked for a guardian. It is kept
+//! until a consent is asked for, with the consent while it lives, and no longer. It is sealed twice bound: to its place
+//! in the store, and to a key of its own that can be destroyed.
+
+use super::records::{decode, encode};
+use super::subject::Handle;
+use super::{App, Error};
+use crate::age::BirthDate;
+use crate::policy::Remembered;
+use crate::seal::Sealed;
+use crate::secret::Sensitive;
+use crate::store::{Key, KeyId, Version};
+use crate::terms::{AssuranceLevel, DocumentKind, Purpose, RelyingParty};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroize as _;
+
+/// A reading behind a decision, until a consent is asked for.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Held {
+    pub relying_party: RelyingParty,
+    pub subject: Handle,
+    pub purpose: Purpose,
+    pub sealed: Sealed,
+    pub key: KeyId,
+    /// From then on it is purged.
+    pub until: Timestamp,
+}
+
+/// [`Remembered`] as it is sealed.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plain {
+    birth: Date,
+    assurance: Option<AssuranceLevel>,
+    kind: Option<DocumentKind>,
+    suffices: bool,
+}
+
+impl App {
+    /// Seals a reading for its place under a fresh key.
+    pub(super) async fn remember(&self, place: &Key, remembered: &Remembered) -> Result<(Sealed, KeyId), Error> {
+        let (id, own) = self.store.forge().await?;
+        let plain = Plain {
+            birth: remembered.birth.expose(),
+            assurance: remembered.assurance,
+            kind: remembered.kind,
+            suffices: remembered.suffices,
+        };
+        let plain = Sensitive::new(encode(&plain)?);
+        let sealed = self.seal.seal(&own, &place.bytes(), &plain).map_err(|_| Error::Broken)?;
+        Ok((sealed, id))
+    }
+
+    /// Opens what was sealed for its place. `None` where the key was destroyed: then nobody can.
+    pub(super) async fn recall(&self, place: &Key, sealed: &Sealed, key: &KeyId) -> Result<Option<Remembered>, Error> {
+        let Some(own) = self.store.find_key(*key).await? else { return Ok(None) };
+        let opened = self.seal.open(&own, &place.bytes(), sealed).map_err(|_| Error::Broken)?;
+        let mut plain: Plain = decode(opened.expose())?;
+        let birth = BirthDate::new(plain.birth);
+        plain.birth = Date::MIN;
+        Ok(Some(Remembered { birth, assurance: plain.assurance, kind: plain.kind, suffices: plain.suffices }))
+    }
+
+    /// The same for another place, under the same key.
+    pub(super) async fn move_sealed(&self, from: &Key, held: &Held, to: &Key) -> Result<Sealed, Error> {
+        let own = self.store.find_key(held.key).await?.ok_or(Error::DecisionTooOld)?;
+        let mut plain = self.seal.open(&own, &from.bytes(), &held.sealed).map_err(|_| Error::Broken)?;
+        let sealed = self.seal.seal(&own, &to.bytes(), &plain).map_err(|_| Error::Broken);
+        plain.expose_mut().zeroize();
+        sealed
+    }
+
+    /// What is held behind a decision.
+    pub(super) async fn held(&self, key: &Key, now: Timestamp) -> Result<Option<(Held, Version)>, Error> {
+        let Some(stored) = self.store.get(key, now).await? else { return Ok(None) };
+        Ok(Some((decode(&stored.value)?, stored.version)))
+    }
+}

@@ -1,0 +1,93 @@
+//! Safe retries of changes that take no time: the outcome is recorded in the same batch as the change itself.
+//!
+//! An idempotency key belongs to what it changes (a person, a consent). The request is kept as a keyed digest only, as in
+//! `idempotency`. What could not be done is not recorded: a retry looks again.
+
+use super::idempotency::{digest, hex};
+use super::records::{decode, encode};
+use super::{App, Error};
+use crate::store::{Batch, Expect, Key, Partition, Space};
+use crate::terms::{GuardianProblem, IdempotencyKey, Reason, RelyingParty, ReportId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A request under its idempotency key.
+pub(super) struct Once {
+    key: Key,
+    fingerprint: String,
+}
+
+/// What a change came to, as a retry is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "done", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Done {
+    /// A consent was asked for.
+    Requested {
+        /// Which.
+        consent: crate::terms::ConsentId,
+    },
+    /// It was changed as asked; its state says how.
+    Changed,
+    /// A guardian was checked.
+    Verified,
+    /// A guardian was checked and has to be looked at.
+    InReview,
+    /// A guardian was not accepted.
+    GuardianRefused {
+        /// What was wrong with the guardian.
+        problems: Vec<GuardianProblem>,
+        /// What was wrong with the document.
+        reasons: Vec<Reason>,
+    },
+    /// Consent was given.
+    Given,
+    /// Consent was refused.
+    Refused,
+    /// A report was taken.
+    Reported {
+        /// Its name.
+        report: ReportId,
+        /// Until when a document can show the person's age.
+        deadline: Timestamp,
+        /// Whether a guardian who was checked stands behind it.
+        guardian_verified: bool,
+    },
+    /// A person was erased.
+    Erased,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reply {
+    fingerprint: String,
+    done: Done,
+}
+
+impl App {
+    /// Names a request: `parts` is all that was asked, the method first.
+    pub(super) fn once(
+        &self,
+        party: &RelyingParty,
+        partition: Partition,
+        key: &IdempotencyKey,
+        parts: &[&[u8]],
+    ) -> Once {
+        let text = format!("fingerprint:once:{key}:{}", digest(parts));
+        let keyed = self.handles.key(Space::Idempotency, partition, party, &text).bytes();
+        let key = self.handles.key(Space::Idempotency, partition, party, &format!("once:{key}"));
+        Once { key, fingerprint: hex(&keyed) }
+    }
+
+    /// What the request came to, if it was made before.
+    pub(super) async fn replay(&self, once: &Once, now: Timestamp) -> Result<Option<Done>, Error> {
+        let Some(stored) = self.store.get(&once.key, now).await? else { return Ok(None) };
+        let reply: Reply = decode(&stored.value)?;
+        if reply.fingerprint == once.fingerprint { Ok(Some(reply.done)) } else { Err(Error::KeyReused) }
+    }
+
+    /// Adds the outcome to the batch that makes it true.
+    pub(super) fn settle(&self, batch: Batch, once: &Once, done: &Done, now: Timestamp) -> Result<Batch, Error> {
+        let reply = encode(&Reply { fingerprint: once.fingerprint.clone(), done: done.clone() })?;
+        Ok(batch.require(once.key, Expect::Absent).put(once.key, reply, Some(self.forgotten_at(now))))
+    }
+}

@@ -1,0 +1,114 @@
+//! Where what belongs to one person lies. A person is known here by a keyed name only: nobody without the store's
+//! secret can tell whose it is, or test a guess.
+
+use super::App;
+use crate::store::{Key, Partition, Space};
+use crate::terms::{ConsentId, DecisionId, GuardianRef, RelyingParty, SubjectRef};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The keyed name of a person or of a guardian: 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Handle(String);
+
+impl Handle {
+    /// The name.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A person of a relying party, and the partition in which everything about them lies.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    pub party: RelyingParty,
+    pub handle: Handle,
+    pub partition: Partition,
+}
+
+/// When something is looked at: what is due today in its minute, what is due later on its day (both by UTC), so that
+/// years without a look are made up for in as many looks as there were days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// Minutes since 1970.
+    Minute(i64),
+    /// Days since 1970.
+    Day(i64),
+}
+
+/// Minutes of a day.
+pub(super) const DAY: i64 = 24 * 60;
+
+/// The minute that an instant lies in, since 1970.
+pub(super) fn minute(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(60)
+}
+
+impl Slot {
+    /// Where something that is due then is filed now.
+    pub fn of(due: Timestamp, now: Timestamp) -> Self {
+        let (due, now) = (minute(due.max(now)), minute(now));
+        if due.div_euclid(DAY) == now.div_euclid(DAY) { Self::Minute(due) } else { Self::Day(due.div_euclid(DAY)) }
+    }
+}
+
+impl App {
+    /// The person whom the relying party calls so.
+    pub(super) fn subject(&self, party: &RelyingParty, subject: &SubjectRef) -> Subject {
+        let text = format!("subject:{subject}");
+        let partition = self.handles.partition(party, &text);
+        Subject { party: party.clone(), handle: self.handle(Space::Subject, party, &text), partition }
+    }
+
+    /// The guardian whom the relying party calls so.
+    pub(super) fn guardian(&self, party: &RelyingParty, guardian: &GuardianRef) -> Handle {
+        self.handle(Space::Guardian, party, &format!("guardian:{guardian}"))
+    }
+
+    /// A keyed name: the id of a key that nothing is ever stored under.
+    fn handle(&self, space: Space, party: &RelyingParty, text: &str) -> Handle {
+        let partition = self.handles.partition(party, text);
+        let bytes = self.handles.key(space, partition, party, &format!("handle:{text}")).bytes();
+        let [_, _, id @ ..] = &bytes;
+        Handle(super::idempotency::hex(id))
+    }
+
+    /// Under which a person's consents and what is remembered for them are filed.
+    pub(super) fn subject_key(&self, party: &RelyingParty, handle: &Handle, partition: Partition) -> Key {
+        self.handles.key(Space::Subject, partition, party, &handle.0)
+    }
+
+    /// Where the open report about a person lies.
+    pub(super) fn report_key(&self, party: &RelyingParty, handle: &Handle, partition: Partition) -> Key {
+        self.handles.key(Space::Report, partition, party, &handle.0)
+    }
+
+    /// Under which the consents that a guardian stands for are filed, partition by partition.
+    pub(super) fn guardian_key(&self, party: &RelyingParty, handle: &Handle, partition: Partition) -> Key {
+        self.handles.key(Space::Guardian, partition, party, &handle.0)
+    }
+
+    /// Where a consent lies. Another relying party's lies elsewhere, so it is not found.
+    pub(super) fn consent_key(&self, party: &RelyingParty, id: &ConsentId) -> Key {
+        self.handles.key(Space::Consent, Partition::of_uuid(&id.0), party, &id.to_string())
+    }
+
+    /// Where the reading behind a decision lies until a consent is asked for.
+    pub(super) fn held_key(&self, party: &RelyingParty, decision: &DecisionId) -> Key {
+        self.handles.key(Space::Held, Partition::of(decision), party, &decision.to_string())
+    }
+
+    /// Under which what is looked at then is filed. Only who has the store's secret can tell when that is.
+    pub(super) fn due_key(&self, partition: Partition, slot: Slot) -> Key {
+        let text = match slot {
+            Slot::Minute(minute) => format!("due minute:{minute}"),
+            Slot::Day(day) => format!("due day:{day}"),
+        };
+        self.handles.own_key(Space::Due, partition, &text)
+    }
+
+    /// Where it stands up to which minute timers were looked at.
+    pub(super) fn due_mark_key(&self, partition: Partition) -> Key {
+        self.handles.own_key(Space::Cursor, partition, &format!("due:{}", partition.number()))
+    }
+}

@@ -1,0 +1,191 @@
+//! What happens because time passes: unanswered requests, lapsed consents, ages that are reached, readings that nobody
+//! asked a consent for, reports that nobody answered.
+//!
+//! What is due is filed under its day and, on that day, under its minute, by a keyed name: a copy of the store does not
+//! tell who has a birthday when. Every server looks at every day and minute since the last one that was looked at, so
+//! that nothing is lost by a restart; each change is a compare-and-set, so that of several servers one makes it.
+
+use super::consent::{ConsentRecord, Course};
+use super::held::Held;
+use super::records::decode;
+use super::reports::Report;
+use super::subject::{DAY, Slot, minute};
+use super::{App, Error};
+use crate::audit::{Entry, ErasureRequired};
+use crate::store::{Batch, Expect, Key, Partition, Space, Stored, Version};
+use crate::terms::ErasureReason;
+use jiff::Timestamp;
+
+/// Minutes that are looked at again, for what another server filed just then.
+const AGAIN: i64 = 2;
+
+impl App {
+    /// Does what is due. Tells how many things were.
+    pub async fn run_due(&self) -> Result<usize, Error> {
+        let mut done = 0;
+        for partition in Partition::all() {
+            done += self.run_due_in(partition).await?;
+        }
+        Ok(done)
+    }
+
+    async fn run_due_in(&self, partition: Partition) -> Result<usize, Error> {
+        let now = self.now();
+        let (mark, this) = (self.due_mark_key(partition), minute(now));
+        let stored = self.store.get(&mark, now).await?;
+        let from = stored.as_ref().and_then(number).unwrap_or(this).min(this);
+        let mut done = 0;
+        for slot in slots(from.saturating_sub(AGAIN), this) {
+            let under = self.due_key(partition, slot);
+            for key in self.filed_under(&under).await? {
+                done += usize::from(self.look_at_due(under, key, slot, now).await?);
+            }
+        }
+        if from != this || stored.is_none() {
+            let expect = stored.map_or(Expect::Absent, |stored| Expect::Version(stored.version));
+            let batch = Batch::new(partition).require(mark, expect).put(mark, this.to_be_bytes().to_vec(), None);
+            // If another server was first, it has looked at the same minutes.
+            self.write(batch, now).await?;
+        }
+        Ok(done)
+    }
+
+    /// Does what is due for one value; true if something was. What is due at another time leaves this slot, and what is
+    /// due later on its day goes to its minute; unless it has changed meanwhile, then it is looked at again.
+    async fn look_at_due(&self, under: Key, key: Key, slot: Slot, now: Timestamp) -> Result<bool, Error> {
+        let did = match key.space() {
+            Space::Consent => self.consent_due(key).await?,
+            Space::Held => self.held_due(key).await?,
+            Space::Report => self.report_due(key).await?,
+            _ => false,
+        };
+        let (next, seen) = self.next_due(key).await?;
+        let place = next.map(|next| Slot::of(next, now));
+        if place != Some(slot) {
+            let mut batch = Batch::new(key.partition()).require(key, seen).unfile(under, key);
+            if let Some(place) = place {
+                batch = batch.file(self.due_key(key.partition(), place), key);
+            }
+            self.write(batch, now).await?;
+        }
+        Ok(did)
+    }
+
+    /// When something is due next for a value, and what was seen of it.
+    async fn next_due(&self, key: Key) -> Result<(Option<Timestamp>, Expect), Error> {
+        let now = self.now();
+        let Some(stored) = self.store.get(&key, now).await? else { return Ok((None, Expect::Absent)) };
+        let seen = Expect::Version(stored.version);
+        let next = match key.space() {
+            Space::Held => Some(decode::<Held>(&stored.value)?.until),
+            Space::Report => Some(decode::<Report>(&stored.value)?.deadline),
+            Space::Consent => {
+                let Some(loaded) = self.load_at(key).await? else { return Ok((None, Expect::Absent)) };
+                let course = Course::new(loaded.record.clone(), &loaded.rule, loaded.memory.as_ref());
+                let next = if loaded.record.shred.is_some() { Some(now) } else { course.next_due() };
+                return Ok((next, Expect::Version(loaded.version)));
+            }
+            _ => None,
+        };
+        Ok((next, seen))
+    }
+
+    /// What time does to a consent, and what was begun with its key.
+    async fn consent_due(&self, key: Key) -> Result<bool, Error> {
+        let Some(before) = self.load_at(key).await? else { return Ok(false) };
+        let Some(loaded) = self.current(key).await? else { return Ok(false) };
+        if let Some(own) = loaded.record.shred {
+            self.store.shred(own).await?;
+            let done = ConsentRecord { shred: None, ..loaded.record.clone() };
+            let course = Course::new(done, &loaded.rule, None);
+            let now = self.now();
+            self.write(self.batch(&loaded, &course, now)?, now).await?;
+        }
+        Ok(loaded.version != before.version)
+    }
+
+    /// A reading that nobody asked a consent for is purged.
+    async fn held_due(&self, key: Key) -> Result<bool, Error> {
+        let now = self.now();
+        match self.held(&key, now).await? {
+            Some((held, version)) if held.until <= now => self.drop_held(key, &held, version, now).await,
+            Some(_) | None => Ok(false),
+        }
+    }
+
+    /// Destroys what is held behind a decision: its key at once, so that nothing can be read of it whatever comes after;
+    /// true unless somebody took it over at that very moment, in whose hands it is worth nothing then.
+    pub(super) async fn drop_held(
+        &self,
+        key: Key,
+        held: &Held,
+        version: Version,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        self.store.shred(held.key).await?;
+        let subject = self.subject_key(&held.relying_party, &held.subject, key.partition());
+        let batch = Batch::new(key.partition()).require(key, Expect::Version(version)).delete(key).unfile(subject, key);
+        self.write(batch, now).await
+    }
+
+    /// A report whose time is over: the relying party has to erase, and nothing stays here.
+    pub(super) async fn report_due(&self, key: Key) -> Result<bool, Error> {
+        let now = self.now();
+        let Some(stored) = self.store.get(&key, now).await? else { return Ok(false) };
+        let report: Report = decode(&stored.value)?;
+        if report.deadline > now {
+            return Ok(false);
+        }
+        // What is here goes first: if the server dies in between, the report is still there and all of it is done again.
+        self.forget(&report.relying_party, &report.subject, key.partition()).await?;
+        let entry = Entry::ErasureRequired(ErasureRequired {
+            at: report.deadline,
+            relying_party: report.relying_party,
+            reason: if report.guardian_verified {
+                ErasureReason::GuardianAsks
+            } else {
+                ErasureReason::ReportUnanswered
+            },
+            report_id: Some(report.id),
+            consent_id: None,
+        });
+        let batch = Batch::new(key.partition()).require(key, Expect::Version(stored.version)).delete(key).record(entry);
+        self.write(batch, now).await
+    }
+}
+
+/// Every slot that could hold something that was due from one minute to another: the days, and the minutes of the first
+/// and of the last day.
+fn slots(from: i64, this: i64) -> impl Iterator<Item = Slot> {
+    let (first, last) = (from.div_euclid(DAY), this.div_euclid(DAY));
+    let end_of_first = first.saturating_add(1).saturating_mul(DAY).saturating_sub(1).min(this);
+    let begin_of_last = last.saturating_mul(DAY).max(end_of_first.saturating_add(1));
+    let days = (first..=last).map(Slot::Day);
+    days.chain((from..=end_of_first).chain(begin_of_last..=this).map(Slot::Minute))
+}
+
+fn number(stored: &Stored) -> Option<i64> {
+    stored.value.as_slice().try_into().ok().map(i64::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_minute_and_no_day_is_left_out() {
+        let all = |from, this| slots(from, this).collect::<Vec<_>>();
+        assert_eq!(all(5, 7), [Slot::Day(0), Slot::Minute(5), Slot::Minute(6), Slot::Minute(7)]);
+        let night = all(DAY - 1, DAY + 1);
+        let minutes = [DAY - 1, DAY, DAY + 1].map(Slot::Minute);
+        assert_eq!(night, [&[Slot::Day(0), Slot::Day(1)][..], &minutes].concat());
+        let years = all(10, 1000 * DAY + 3);
+        assert_eq!(years.len(), 1001 + (1440 - 10) + 4);
+        // Whatever is filed at one time is in what is looked at later, if it is due by then.
+        let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
+        for (filed, due, looked) in [(5, 7, 7), (5, DAY, DAY), (5, 3 * DAY - 1, 3 * DAY - 1), (5, 2 * DAY + 7, 9 * DAY)]
+        {
+            assert!(all(filed, looked).contains(&Slot::of(at(due), at(filed))), "{filed} {due} {looked}");
+        }
+    }
+}

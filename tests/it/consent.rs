@@ -1,0 +1,7 @@
+//! Guardian consent, through the wire.
+
+mod clocks;
+mod edges;
+mod races;
+mod story;
+mod traces;

@@ -20,7 +20,7 @@ use idgate::terms::Scope;
 use jiff::Timestamp;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -232,7 +232,7 @@ async fn main() {
     settings.checks.relying_party_attempts = 0;
     settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     settings.server.admin = settings.server.listen;
-    let never = Arc::new(|_: &_, _, _: &_| panic!("no picture is read here"));
+    let never = Arc::new(|_, _, _: &_| panic!("no picture is read here"));
     let app: App = config::open(&settings, never).unwrap();
     let bound = server::bind(settings.server.clone(), Arc::new(app)).await.unwrap();
     let address = bound.address().unwrap();
@@ -280,7 +280,6 @@ async fn main() {
     let served = Server::builder().add_service(ConsentServiceServer::new(bare));
     tokio::spawn(served.serve_with_incoming(TcpListenerStream::new(listener)));
     let bare = Caller { channel: connect(bare_address).await, bearer: caller.bearer.clone() };
-    tokio::time::sleep(Duration::from_millis(200)).await;
 
     println!("{calls} calls a round, {at_once} at once, {ROUNDS} rounds; receipt of {} bytes", sample.receipt.len());
     let mut table = [("GetConsent", Vec::new()), ("Respond", Vec::new())];

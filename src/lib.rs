@@ -32,7 +32,7 @@
 //! | | [`seal`] | `secret`, `terms` |
 //! | | [`store`] | `audit`, `secret`, `terms` |
 //! | orchestration: order, I/O, the clock | [`flows`] | all of the above |
-//! | transport | [`server`] | `flows`, `secret`, `telemetry`, `terms` |
+//! | transport | [`server`] | `consent`, `flows`, `secret`, `telemetry`, `terms` |
 //! | shell | [`config`] | the modules that it opens and whose `Settings` it holds |
 //! | | [`cli`], `main` | `config`, `flows`, `server`, `telemetry` |
 //!
@@ -45,7 +45,9 @@
 //! 5. Every RPC has a row in `server::access`; one that has none is denied.
 //! 6. A negative answer is a value with status OK; an error status is for misuse, limits and faults.
 //! 7. Every queue has a bound, every input a limit, every wait a deadline.
-//! 8. An event is a projection of an audit entry: none is lost, none tells more, and only its relying party is told.
+//! 8. What is personal and has to rest (a date of birth, while a guardian's consent lives) is sealed for its place under a
+//!    key of its own, and that key is destroyed when the consent ends.
+//! 9. An event is a projection of an audit entry: none is lost, none tells more, and only its relying party is told.
 //!
 //! # Glossary
 //!

@@ -91,7 +91,7 @@ fn party(text: &str) -> Result<RelyingParty, Malformed> {
 
 fn scopes(texts: &[String]) -> Result<Vec<Scope>, Failed> {
     if texts.is_empty() {
-        return Ok(vec![Scope::AgeCheck, Scope::DecisionRead, Scope::DocumentRead]);
+        return Ok(Scope::ALL.iter().copied().filter(|scope| *scope != Scope::Admin).collect());
     }
     parse(texts, Scope::ALL)
 }

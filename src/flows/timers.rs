@@ -10,14 +10,16 @@ use super::held::Held;
 use super::records::decode;
 use super::reports::Report;
 use super::subject::{DAY, Slot, minute};
-use super::{App, Error};
+use super::{App, Error, later};
 use crate::audit::{Entry, ErasureRequired};
 use crate::store::{Batch, Expect, Key, Partition, Space, Stored, Version};
 use crate::terms::ErasureReason;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Minutes that are looked at again, for what another server filed just then.
 const AGAIN: i64 = 2;
+/// When a record that could not be dealt with is looked at again.
+const AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
 impl App {
     /// Does what is due. Tells how many things were.
@@ -38,7 +40,17 @@ impl App {
         for slot in slots(from.saturating_sub(AGAIN), this) {
             let under = self.due_key(partition, slot);
             for key in self.filed_under(&under).await? {
-                done += usize::from(self.look_at_due(under, key, slot, now).await?);
+                match self.look_at_due(under, key, slot, now).await {
+                    Ok(did) => done += usize::from(did),
+                    Err(Error::Store(error)) => return Err(Error::Store(error)),
+                    // One record that cannot be dealt with holds up no other; it is looked at again later.
+                    Err(error) => {
+                        tracing::error!(%error, "a timer could not be dealt with; it is tried again");
+                        let later = Slot::of(later(now, AGAIN_AFTER), now);
+                        let batch = Batch::new(partition).unfile(under, key);
+                        self.write(batch.file(self.due_key(partition, later), key), now).await?;
+                    }
+                }
             }
         }
         if from != this || stored.is_none() {
@@ -92,16 +104,19 @@ impl App {
 
     /// What time does to a consent, and what was begun with its key.
     async fn consent_due(&self, key: Key) -> Result<bool, Error> {
-        let Some(before) = self.load_at(key).await? else { return Ok(false) };
-        let Some(loaded) = self.current(key).await? else { return Ok(false) };
+        let (Some(before), now) = (self.load_at(key).await?, self.now()) else { return Ok(false) };
+        let mut course = Course::new(before.record.clone(), &before.rule, before.memory.as_ref());
+        course.catch_up(now);
+        // If another server was first, it has taken the same steps.
+        let did = !course.entries.is_empty() && self.write(self.batch(&before, &course, now)?, now).await?;
+        let Some(loaded) = self.load_at(key).await? else { return Ok(did) };
         if let Some(own) = loaded.record.shred {
             self.store.shred(own).await?;
             let done = ConsentRecord { shred: None, ..loaded.record.clone() };
             let course = Course::new(done, &loaded.rule, None);
-            let now = self.now();
             self.write(self.batch(&loaded, &course, now)?, now).await?;
         }
-        Ok(loaded.version != before.version)
+        Ok(did)
     }
 
     /// A reading that nobody asked a consent for is purged.

@@ -82,6 +82,9 @@ impl AgeGateService for AgeGate {
         mut request: Request<GetTokenStatusRequest>,
     ) -> Result<Response<GetTokenStatusResponse>, Status> {
         let entered = enter(&mut request)?;
+        if request.get_ref().token.is_empty() {
+            return Err(bad("token", Problem::Missing).into());
+        }
         let state = self.app.token_state(&request.get_ref().token, &entered.call.relying_party).await?;
         Ok(Response::new(GetTokenStatusResponse { status: convert::consent::token_state(state).into() }))
     }

@@ -19,7 +19,7 @@ pub struct Consents {
 
 /// What a change came to, on the wire.
 enum Told {
-    Done(Done, Consent),
+    Done(Done, Box<Consent>),
     NotPossible(Box<proto::ConsentNotPossible>),
 }
 
@@ -55,7 +55,7 @@ impl Consents {
 
 fn told(changed: Changed, language: Language) -> Told {
     match changed.outcome {
-        Ok(done) => Told::Done(done, changed.consent),
+        Ok(done) => Told::Done(done, Box::new(changed.consent)),
         Err(why) => Told::NotPossible(Box::new(wire::not_possible(&changed.consent, why, language))),
     }
 }

@@ -6,12 +6,12 @@
 
 use super::super::once::{Done, Once};
 use super::super::records::{decode, encode};
-use super::super::subject::Slot;
+use super::super::subject::{Handle, Slot};
 use super::super::{App, Error, later, unexpected};
 use super::course::{ConsentRecord, Course, StepNote};
 use crate::consent::{Consent, Event, Purge};
 use crate::policy::{Remembered, Rule};
-use crate::store::{Batch, CommitError, Expect, Key, Partition, Version};
+use crate::store::{Batch, CommitError, Expect, Key, KeyId, Partition, Space, StoreError, Version};
 use crate::terms::{ConsentId, ConsentState, NotPossible, RelyingParty};
 use jiff::{SignedDuration, Timestamp};
 
@@ -81,7 +81,7 @@ impl App {
             let batch = self.batch(&loaded, &course, now)?;
             self.write(batch, now).await?;
         }
-        Err(Error::Store(crate::store::StoreError::Busy))
+        Err(Error::Store(StoreError::Busy))
     }
 
     /// Takes one step that `want` asks for, once.
@@ -112,8 +112,8 @@ impl App {
             if let Ok(done) = &taken {
                 batch = self.settle(batch, once, done, now)?;
             }
-            let given =
-                *done_state(&course) == ConsentState::Given && loaded.record.consent.state() != ConsentState::Given;
+            let is_given = |record: &ConsentRecord| record.consent.state() == ConsentState::Given;
+            let given = is_given(&course.record) && !is_given(&loaded.record);
             let mut shreds = Vec::from_iter(course.record.shred);
             if let (true, Some(subject)) = (given, &course.record.subject) {
                 let others = self.siblings(party, subject, Partition::of_uuid(&id.0)).await?;
@@ -126,7 +126,7 @@ impl App {
                 return Ok(Changed { consent: course.record.consent, outcome: taken });
             }
         }
-        Err(Error::Store(crate::store::StoreError::Busy))
+        Err(Error::Store(StoreError::Busy))
     }
 
     /// Writes a batch; false if somebody else was first.
@@ -161,7 +161,9 @@ impl App {
             Purge::Sealed => Some(self.consent.proof_days),
             Purge::Everything => Some(self.settings.decision_days),
         };
-        let until = keep.map(|days| later(now, SignedDuration::from_hours(24 * i64::from(days))));
+        // Of an age that was reached only the month is known, also here: an expiry to the second would tell the birthday.
+        let ended = if record.consent.state() == ConsentState::AgedOut { record.consent.changed_at() } else { now };
+        let until = keep.map(|days| later(ended, SignedDuration::from_hours(24 * (31 + i64::from(days)))));
         batch = batch.put(key, encode(record)?, until);
         let due = if record.shred.is_some() { Some(now) } else { course.next_due() };
         if let Some(due) = due {
@@ -181,19 +183,23 @@ impl App {
         Ok(batch)
     }
 
-    /// The consents of a person, and of what kind of place each is.
+    /// The consents of a person.
     pub(in crate::flows) async fn siblings(
         &self,
         party: &RelyingParty,
-        subject: &super::super::subject::Handle,
+        subject: &Handle,
         partition: Partition,
     ) -> Result<Vec<Loaded>, Error> {
         let mut found = Vec::new();
-        for key in self.filed_under(&self.subject_key(party, subject, partition)).await? {
-            if key.space() == crate::store::Space::Consent
-                && let Some(loaded) = self.load_at(key).await?
-            {
-                found.push(loaded);
+        let under = self.subject_key(party, subject, partition);
+        for key in self.filed_under(&under).await? {
+            if key.space() != Space::Consent {
+                continue;
+            }
+            match self.load_at(key).await? {
+                Some(loaded) => found.push(loaded),
+                // Its record has expired: what is filed for it goes as well.
+                None => drop(self.write(Batch::new(partition).unfile(under, key), self.now()).await?),
             }
         }
         Ok(found)
@@ -219,8 +225,8 @@ impl App {
         others: Vec<Loaded>,
         (record, id): (&ConsentRecord, &ConsentId),
         now: Timestamp,
-        mut shreds: Vec<crate::store::KeyId>,
-    ) -> Result<(Batch, Vec<crate::store::KeyId>), Error> {
+        mut shreds: Vec<KeyId>,
+    ) -> Result<(Batch, Vec<KeyId>), Error> {
         let place = record.consent.request().map(|request| request.jurisdiction);
         for other in others {
             let same = other.record.purpose == record.purpose
@@ -250,10 +256,3 @@ impl App {
 
 /// How many filed keys are read at once.
 const PAGE: usize = 1024;
-
-fn done_state<'c>(course: &'c Course<'_>) -> &'c ConsentState {
-    match course.record.consent.state() {
-        ConsentState::Given => &ConsentState::Given,
-        _ => &ConsentState::Requested,
-    }
-}

@@ -1,7 +1,6 @@
 //! A consent on its way from one stored state to the next: the steps that are due, the step that is asked for, the audit
 //! entries of all of them, and what has to be destroyed. Pure: what it comes to is written by `change`.
 
-use super::super::held::Held;
 use super::super::subject::Handle;
 use crate::age::AgeThreshold;
 use crate::audit::{ConsentMoved, Entry, ImageLife};
@@ -35,21 +34,6 @@ pub(in crate::flows) struct ConsentRecord {
     /// A key that has still to be destroyed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shred: Option<KeyId>,
-}
-
-impl ConsentRecord {
-    /// The record of a consent that was just asked for.
-    pub fn new(consent: Consent, held: &Held, sealed: Sealed, guardian: Option<Handle>) -> Self {
-        Self {
-            consent,
-            purpose: held.purpose,
-            subject: Some(held.subject.clone()),
-            guardian,
-            sealed: Some(sealed),
-            key: Some(held.key),
-            shred: None,
-        }
-    }
 }
 
 /// Steps of one consent that are written together.

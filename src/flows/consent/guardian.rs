@@ -66,9 +66,9 @@ impl App {
                 let parts: [&[u8]; 3] = [b"attested", id.0.as_bytes(), said.as_bytes()];
                 let once = self.once(&party, place, &ask.key, &parts);
                 let many = self.stands_for_many(&party, &id).await?;
-                self.change(&party, &id, &once, |_, at| {
+                self.change(&party, &id, &once, |loaded, at| {
                     let review: Vec<ReviewReason> = many.into_iter().collect();
-                    let done = if review.is_empty() { Done::Verified } else { Done::InReview };
+                    let done = verified(loaded, &review);
                     let staff = staff.clone();
                     let check = Check { method, at, staff, evidence: None, guardian_age_ok: false };
                     let note = StepNote { method: Some(method), ..StepNote::default() };
@@ -124,9 +124,9 @@ impl App {
         if !seen.problems.is_empty() || !seen.reasons.is_empty() {
             return self.refuse_guardian(&party, loaded, seen, life, &once).await;
         }
-        self.change(&party, id, &once, |_, at| {
+        self.change(&party, id, &once, |loaded, at| {
             let method = VerificationMethod::IdScan;
-            let done = if seen.review.is_empty() { Done::Verified } else { Done::InReview };
+            let done = verified(loaded, &seen.review);
             let check = Check { method, at, staff: None, evidence: kind, guardian_age_ok: true };
             let note = StepNote { method: Some(method), image: Some(life), ..StepNote::default() };
             Ok(Wanted { event: Event::Checked { check, review: seen.review.clone() }, done, note })
@@ -205,6 +205,11 @@ impl App {
     async fn count_guardian(&self, party: &RelyingParty, id: &ConsentId, now: Timestamp) -> Result<(), Error> {
         self.count_scan(party, &format!("guardian:{id}"), now).await
     }
+}
+
+/// What a check comes to: a question that is open already stays open.
+fn verified(loaded: &Loaded, review: &[ReviewReason]) -> Done {
+    if review.is_empty() && loaded.record.consent.review().is_empty() { Done::Verified } else { Done::InReview }
 }
 
 fn refused(reasons: Vec<Reason>) -> Seen {

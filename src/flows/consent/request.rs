@@ -2,14 +2,16 @@
 
 use super::super::once::Done;
 use super::super::records::{DecisionRecord, decode};
+use super::super::subject::Subject;
 use super::super::{App, Error, later};
 use super::change::Loaded;
 use super::course::{ConsentRecord, Course};
 use crate::consent::{Consent, Notice, Request};
 use crate::policy::Outcome;
-use crate::store::{Batch, Expect, Partition};
+use crate::seal::Sealed;
+use crate::store::{Batch, Expect, Key, KeyId, Partition};
 use crate::terms::{
-    ConsentId, ConsentPurpose, DecisionId, GuardianRef, IdempotencyKey, NotPossible, RelyingParty, SubjectRef,
+    ConsentId, ConsentPurpose, DecisionId, GuardianRef, IdempotencyKey, NotPossible, Purpose, RelyingParty, SubjectRef,
     VerificationMethod,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -65,40 +67,35 @@ impl App {
             let loaded = self.load(party, &consent).await?;
             return Ok(Ok(loaded.record.consent));
         }
-        let held_key = self.held_key(party, &ask.decision);
         let decided = self.decided(party, &ask.decision, now).await?;
-        if held_key.partition() != subject.partition {
-            return Err(Error::UnknownDecision);
-        }
-        let (held, version) = self.held(&held_key, now).await?.ok_or(Error::DecisionTooOld)?;
-        if held.until <= now {
-            return Err(Error::DecisionTooOld);
-        }
-        if held.subject != subject.handle {
+        if Partition::of(&ask.decision) != subject.partition {
             return Err(Error::UnknownDecision);
         }
         let id = ConsentId(subject.partition.mark(Uuid::now_v7()));
-        let consent =
-            match Consent::requested(id, party.clone(), self.asked(&ask, &decided, now)?, Some(Uuid::new_v4())) {
-                Ok(consent) => consent,
-                Err(why) => return Ok(Err(why)),
-            };
         let key = self.consent_key(party, &id);
-        let sealed = self.move_sealed(&held_key, &held, &key).await?;
-        let memory = self.recall(&key, &sealed, &held.key).await?;
+        let request = self.asked(&ask, &decided, now)?;
+        let consent = match Consent::requested(id, party.clone(), request, Some(Uuid::new_v4())) {
+            Ok(consent) => consent,
+            Err(why) => return Ok(Err(why)),
+        };
+        let source = self.source(&subject, &ask.decision, &key, now).await?;
+        let memory = self.recall(&key, &source.sealed, &source.own).await?;
         let guardian = ask.guardian.as_ref().map(|guardian| self.guardian(party, guardian));
-        let record = ConsentRecord::new(consent, &held, sealed, guardian.clone());
-        let rule = self.rules.rule(decided.decision.jurisdiction(), held.purpose);
+        let record = ConsentRecord {
+            consent,
+            purpose: source.purpose,
+            subject: Some(subject.handle.clone()),
+            guardian: guardian.clone(),
+            sealed: Some(source.sealed),
+            key: Some(source.own),
+            shred: None,
+        };
+        let rule = self.rules.rule(decided.decision.jurisdiction(), source.purpose);
         let course = Course::begun(record, &rule, memory.as_ref());
 
         let subject_key = self.subject_key(party, &subject.handle, subject.partition);
         let done = Done::Requested { consent: id };
-        let mut batch = Batch::new(subject.partition)
-            .require(held_key, Expect::Version(version))
-            .require(key, Expect::Absent)
-            .delete(held_key)
-            .unfile(subject_key, held_key)
-            .file(subject_key, key);
+        let mut batch = source.batch.require(key, Expect::Absent).file(subject_key, key);
         if let Some(guardian) = &guardian {
             batch = batch.file(self.guardian_key(party, guardian, subject.partition), key);
         }
@@ -107,12 +104,53 @@ impl App {
         let others: Vec<Loaded> = self.siblings(party, &subject.handle, subject.partition).await?;
         let (batch, shreds) = self.supersede(batch, others, (&course.record, &id), now, Vec::new())?;
         if !self.write(batch, now).await? {
+            if source.made {
+                self.store.shred(source.own).await?;
+            }
             return Err(Error::InProgress { retry_after: std::time::Duration::from_millis(200) });
         }
         for key in shreds {
             self.store.shred(key).await?;
         }
         Ok(Ok(course.record.consent))
+    }
+
+    /// What is remembered of the person: it moves here from the decision, or is copied from the consent in force that
+    /// was asked for with that decision.
+    async fn source(
+        &self,
+        subject: &Subject,
+        decision: &DecisionId,
+        to: &Key,
+        now: Timestamp,
+    ) -> Result<Source, Error> {
+        let held_key = self.held_key(&subject.party, decision);
+        let subject_key = self.subject_key(&subject.party, &subject.handle, subject.partition);
+        let batch = Batch::new(subject.partition);
+        if let Some((held, version)) = self.held(&held_key, now).await? {
+            if held.subject != subject.handle {
+                return Err(Error::UnknownDecision);
+            }
+            if held.until <= now {
+                return Err(Error::DecisionTooOld);
+            }
+            let sealed = self.move_sealed(&held_key, &held, to).await?;
+            let batch = batch.require(held_key, Expect::Version(version)).delete(held_key);
+            let batch = batch.unfile(subject_key, held_key);
+            return Ok(Source { purpose: held.purpose, sealed, own: held.key, made: false, batch });
+        }
+        for loaded in self.siblings(&subject.party, &subject.handle, subject.partition).await? {
+            let consent = &loaded.record.consent;
+            let asked_with = consent.request().map(|request| request.decision);
+            if let (true, true, Some(memory)) =
+                (consent.in_force(now), asked_with == Some(*decision), loaded.memory.as_ref())
+            {
+                let (sealed, own) = self.remember(to, memory).await?;
+                let batch = batch.require(loaded.key, Expect::Version(loaded.version));
+                return Ok(Source { purpose: loaded.record.purpose, sealed, own, made: true, batch });
+            }
+        }
+        Err(Error::DecisionTooOld)
     }
 
     /// The decision, if it asked for a guardian.
@@ -153,6 +191,17 @@ impl App {
         let set = self.consent.controllers.get(party).cloned();
         set.or_else(|| self.consent.stand_in.clone()).ok_or(Error::ControllerMissing)
     }
+}
+
+/// What a new consent starts from.
+struct Source {
+    purpose: Purpose,
+    sealed: Sealed,
+    own: KeyId,
+    /// Whether the key was made for this.
+    made: bool,
+    /// What must hold for it, and what becomes of where it came from.
+    batch: Batch,
 }
 
 /// The partition that a consent's name tells.

@@ -239,6 +239,7 @@ async fn a_consent_is_asked_for_once_with_a_decision_and_only_for_its_person() {
     let error = world.consents().request_consent(world.authorized("other-shop", foreign)).await.unwrap_err();
     assert_eq!(reason(&error), "UNKNOWN_DECISION");
     world.request_with(world.consent_request("minsu", &decision, &scan)).await;
+    // Not while it is only open: the reading is in its hands.
     let twice = world.consent_request("minsu", &decision, &scan);
     let error = world.consents().request_consent(world.authorized(SHOP, twice)).await.unwrap_err();
     assert_eq!((error.code(), reason(&error).as_str()), (Code::FailedPrecondition, "DECISION_TOO_OLD"));

@@ -142,7 +142,18 @@ async fn scope_is_changed_within_the_request_and_confirmed_and_listed() {
     let answer = world.consents().reaffirm(world.authorized(SHOP, reaffirm)).await.unwrap().into_inner();
     assert!(matches!(answer.outcome, Some(proto::reaffirm_response::Outcome::Reaffirmed(_))));
 
-    let newer = world.given("minsu", &fifteen()).await;
+    // Other purposes need a new consent; the one in force stays until it is given.
+    let mut request = world.consent_request(
+        "minsu",
+        &asked.consent.decision_id,
+        &[VerificationMethod::IdScan, VerificationMethod::Video],
+    );
+    request.purposes.push(ConsentPurpose::Location.into());
+    let newer = world.request_with(request).await;
+    world.guardian_card(&newer.id, "read 1980-01-02").await;
+    assert_eq!(world.get_consent(&asked.id).await.state(), ConsentState::Given);
+    let answer = world.respond(world.grant_request(&newer)).await;
+    assert!(matches!(answer, proto::respond_response::Outcome::Given(_)), "{answer:?}");
     let list = proto::ListConsentsRequest { subject_ref: "minsu".to_owned() };
     let list = world.consents().list_consents(world.authorized(SHOP, list)).await.unwrap().into_inner().consents;
     let states: Vec<_> = list.iter().map(|consent| (consent.consent_id.as_str(), consent.state())).collect();

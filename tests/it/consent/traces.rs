@@ -95,8 +95,11 @@ async fn after_erasing_as_well_whatever_there_was() {
     let asked = requested(&world).await;
     world.guardian_card(&asked.id, "read 1980-01-02").await;
     world.respond(world.grant_request(&asked)).await;
-    // A second reading that no consent was asked for yet.
-    world.consent_required("canary-subject", "2011-03-10").await;
+    // A second reading, for another place, that no consent was asked for yet.
+    let mut elsewhere = crate::support::ask("canary-subject", "elsewhere", "read 2011-03-10");
+    elsewhere.jurisdiction = "JP".to_owned();
+    world.check(elsewhere).await.unwrap();
+    assert_eq!(sealed_keys(&world), base + 2);
     world.erase("canary-subject").await;
     world.erase("canary-subject").await;
     assert_eq!((sealed_keys(&world), listed(&world).await), (base, 0));

@@ -8,7 +8,7 @@ use idgate::server::proto::{
     self, CheckAgeResponse, Consent, ConsentActor, ConsentPurpose, ConsentState, Notice, RequestConsentRequest,
     RespondRequest, VerificationMethod, VerifyGuardianRequest, respond_request, verify_guardian_request,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::sync::{Arc, Mutex};
 use tonic::Status;
 use tonic::transport::Channel;
@@ -28,11 +28,6 @@ impl TurnedClock {
 
     pub fn turn_to(&self, text: &str) {
         *self.0.lock().unwrap() = text.parse().unwrap();
-    }
-
-    pub fn pass(&self, span: SignedDuration) {
-        let mut now = self.0.lock().unwrap();
-        *now = now.checked_add(span).unwrap();
     }
 
     /// Puts the clock into a server.

@@ -180,6 +180,13 @@ pub struct ImageLife {
     pub disposed_at: Timestamp,
 }
 
+impl ImageLife {
+    /// The hours only.
+    pub fn by_the_hour(self) -> Self {
+        Self { received_at: hour_of(self.received_at), disposed_at: hour_of(self.disposed_at) }
+    }
+}
+
 /// A decision about a person who is not below the block age, or whose age was not told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decided {

@@ -8,7 +8,8 @@
 //!
 //! What always holds: a state from `Given` on has a request, sufficient checks and a grant within the request that
 //! includes collection. An ended consent stays as it ended; only erasing its subject takes away what it still says.
-//! After a refusal, a time-out or an erasure nothing is left but that it happened. Nothing personal is in here: no
+//! After a refusal, a time-out, an erasure, or whatever else ends a request that was never answered, nothing is left but
+//! that it happened. Nothing personal is in here: no
 //! name, no contact, no date of birth, not the relying party's name for the subject. Every transition is an entry of a
 //! chain: it names the hash of the receipt before it, and a receipt is always made of the same bytes.
 
@@ -273,6 +274,19 @@ impl Consent {
         self.state == ConsentState::Given && !self.is_due(now)
     }
 
+    /// Whether what was checked suffices for what is granted where the law asks for the guardian.
+    pub fn satisfies_law(&self) -> bool {
+        self.request().is_some_and(|request| {
+            methods::row(request.jurisdiction, true).suffices(&self.methods_that_count(), self.granted())
+        })
+    }
+
+    /// The checks that count.
+    fn methods_that_count(&self) -> Vec<VerificationMethod> {
+        let counts = |check: &&Check| check.method != VerificationMethod::IdScan || check.guardian_age_ok;
+        self.checks.iter().filter(counts).map(|check| check.method).collect()
+    }
+
     /// When [`Event::TimePassed`] changes something. Age lines are not in here: no record of ours knows them.
     pub fn next_due(&self) -> Option<Timestamp> {
         if self.is_open() {
@@ -296,6 +310,8 @@ impl Consent {
             | ConsentState::InReview
             | ConsentState::GuardianVerified
             | ConsentState::Given => Purge::Nothing,
+            // What was never given leaves nothing to prove.
+            ConsentState::Superseded | ConsentState::AgedOut if self.request.is_none() => Purge::Everything,
             ConsentState::Withdrawn | ConsentState::Expired | ConsentState::Superseded | ConsentState::AgedOut => {
                 Purge::Sealed
             }

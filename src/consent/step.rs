@@ -59,6 +59,9 @@ impl Consent {
             Event::ScopeChanged { actor, purposes } => self.scope_changed(request, actor, purposes, now),
             Event::Withdrawn { actor } => self.withdrawn(actor, now),
             Event::Reaffirmed { actor, lapses_at } => self.reaffirmed(actor, lapses_at, now),
+            Event::Superseded if self.is_open() => {
+                Ok(self.forgotten(ConsentState::Superseded, EventKind::ConsentSuperseded, now))
+            }
             Event::Superseded => {
                 Ok(self.ended(ConsentState::Superseded, EventKind::ConsentSuperseded, ConsentActor::RelyingParty, now))
             }
@@ -154,10 +157,8 @@ impl Consent {
         if !purposes.iter().all(|purpose| request.requested.contains(purpose)) {
             return Err(NotPossible::PurposeNotRequested);
         }
-        let counts = |check: &&Check| check.method != VerificationMethod::IdScan || check.guardian_age_ok;
-        let checked: Vec<VerificationMethod> = self.checks.iter().filter(counts).map(|check| check.method).collect();
         let row = methods::row(request.jurisdiction, request.legal_guardian);
-        if row.suffices(&checked, purposes) { Ok(row) } else { Err(NotPossible::MethodInsufficient) }
+        if row.suffices(&self.methods_that_count(), purposes) { Ok(row) } else { Err(NotPossible::MethodInsufficient) }
     }
 
     fn grant(
@@ -198,7 +199,10 @@ impl Consent {
         if purposes == given.purposes {
             return Err(NotPossible::NothingChanges);
         }
-        // Less can be disclosed by less: what suffices for all suffices for a part.
+        // More than the guardian said yes to takes another yes: a new consent, by a link of its own.
+        if !purposes.iter().all(|purpose| given.purposes.contains(purpose)) {
+            return Err(NotPossible::PurposeNotRequested);
+        }
         self.sufficient(request, &purposes)?;
         self.has_room()?;
         let mut next = self.clone();
@@ -220,6 +224,10 @@ impl Consent {
     fn reaffirmed(&self, actor: ConsentActor, lapses_at: Timestamp, now: Timestamp) -> Result<Self, NotPossible> {
         let given = self.is_given()?;
         may_change(actor, self.subject_acts())?;
+        // Nobody confirms their own permission.
+        if actor == ConsentActor::RelyingParty {
+            return Err(NotPossible::GuardianAccessEnded);
+        }
         if lapses_at <= now {
             return Err(NotPossible::Ended);
         }
@@ -240,6 +248,9 @@ impl Consent {
         let mut next = self.clone();
         next.reached = Some(line);
         let (kind, at) = (EventKind::ConsentAgedOut, month_of(now));
+        if last && self.is_open() {
+            return Ok(self.forgotten(ConsentState::AgedOut, kind, at));
+        }
         if last {
             return Ok(next.ended(ConsentState::AgedOut, kind, ConsentActor::System, at));
         }

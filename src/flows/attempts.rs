@@ -27,12 +27,18 @@ impl App {
         subject: &SubjectRef,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let s = &self.settings;
-        if s.relying_party_attempts > 0 {
-            let key = self.attempts_key(relying_party, "relying-party");
-            self.count(Whose::RelyingParty, key, s.relying_party_attempts, SignedDuration::from_hours(1), now).await?;
-        }
+        self.count_party(relying_party, now).await?;
         self.count_scan(relying_party, &format!("subject:{subject}"), now).await
+    }
+
+    /// Counts one call of the relying party that writes something.
+    pub(super) async fn count_party(&self, party: &RelyingParty, now: Timestamp) -> Result<(), Error> {
+        let most = self.settings.relying_party_attempts;
+        if most == 0 {
+            return Ok(());
+        }
+        let key = self.attempts_key(party, "relying-party");
+        self.count(Whose::RelyingParty, key, most, SignedDuration::from_hours(1), now).await
     }
 
     /// Counts one picture of whoever is named so.

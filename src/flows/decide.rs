@@ -7,7 +7,7 @@ use super::{App, Call, Error};
 use crate::age::BirthDate;
 use crate::audit::ImageLife;
 use crate::evidence::validate::Verdict;
-use crate::policy::{self, Basis, Decision, Facts, Remembered, Rule};
+use crate::policy::{self, Basis, Consented, Decision, Facts, Remembered, Rule};
 use crate::secret::Sensitive;
 use crate::store::{Key, Space, Version};
 use crate::terms::ConsentId;
@@ -26,7 +26,7 @@ pub(super) struct Found {
 
 /// A consent that is in force, as it was read.
 pub(super) struct InForce {
-    pub id: ConsentId,
+    pub what: Consented,
     pub key: Key,
     pub version: Version,
 }
@@ -46,7 +46,10 @@ impl App {
         let read = self.pool.read(place, image, today, self.image_bytes, waits).await?;
         let disposed_at = self.now();
         self.observe(&read);
-        let consent = self.find_consent(rule, of).await?;
+        let consent = match &read.verdict {
+            Verdict::Read(evidence) => self.find_consent(rule, of, &evidence.birth).await?,
+            Verdict::Unreadable(_) => None,
+        };
         let basis = match &read.verdict {
             Verdict::Read(evidence) => Basis::Document(evidence),
             Verdict::Unreadable(why) => {
@@ -54,7 +57,7 @@ impl App {
                 Basis::Unreadable { reasons: &why.reasons, kind: why.kind, signals: &why.signals, youngest }
             }
         };
-        let facts = Facts { consent: consent.as_ref().map(|consent| consent.id), ..self.facts(&of.party) };
+        let facts = Facts { consent: consent.as_ref().map(|consent| consent.what), ..self.facts(&of.party) };
         let decision = policy::decide(rule, basis, &facts, disposed_at)?;
         let remember = match read.verdict {
             Verdict::Read(evidence) if asks_for_guardian(&decision) => Some(Remembered {
@@ -76,15 +79,13 @@ impl App {
         of: &Subject,
     ) -> Result<Found, Error> {
         let now = self.now();
-        let consent = self.find_consent(rule, of).await?;
-        let facts = Facts { consent: consent.as_ref().map(|consent| consent.id), ..self.facts(&of.party) };
-        let decision = policy::decide(rule, Basis::Declared(&birth), &facts, now)?;
+        let decision = policy::decide(rule, Basis::Declared(&birth), &self.facts(&of.party), now)?;
         if let policy::Outcome::Unreadable { reasons, .. } = decision.outcome() {
             reasons.iter().for_each(|reason| self.metrics.unreadable(reason.as_str()));
         }
         let remember =
             asks_for_guardian(&decision).then_some(Remembered { birth, assurance: None, kind: None, suffices: false });
-        Ok(Found { decision, at: now, image: None, consent, remember })
+        Ok(Found { decision, at: now, image: None, consent: None, remember })
     }
 
     /// Decides by the document behind a consent that is in force for this person, place and purpose.
@@ -97,24 +98,43 @@ impl App {
         let (true, Some(memory)) = (covers(&loaded, rule, now), &loaded.memory) else {
             return Err(Error::ConsentNotInForce);
         };
-        let facts = Facts { consent: Some(*id), ..self.facts(&of.party) };
+        // What is in doubt is the very reading behind it.
+        let report = self.report_key(&of.party, &of.handle, of.partition);
+        if self.store.get(&report, now).await?.is_some() {
+            return Err(Error::ConsentNotInForce);
+        }
+        let consent = in_force(&loaded).ok_or(Error::ConsentNotInForce)?;
+        let facts = Facts { consent: Some(consent.what), ..self.facts(&of.party) };
         let decision = policy::decide(rule, Basis::Remembered(memory), &facts, now)?;
-        let consent = Some(InForce { id: *id, key: loaded.key, version: loaded.version });
+        let consent = Some(consent);
         Ok(Found { decision, at: now, image: None, consent, remember: None })
     }
 
-    /// The consent that is in force for this person, place and purpose.
-    async fn find_consent(&self, rule: &Rule, of: &Subject) -> Result<Option<InForce>, Error> {
+    /// The consent that is in force for this person, place and purpose, and was asked for with the same date of birth: one
+    /// for another date was checked against a child that is not this one.
+    async fn find_consent(&self, rule: &Rule, of: &Subject, birth: &BirthDate) -> Result<Option<InForce>, Error> {
         for key in self.filed_under(&self.subject_key(&of.party, &of.handle, of.partition)).await? {
             if key.space() == Space::Consent
                 && let Some(loaded) = self.current(key).await?
                 && covers(&loaded, rule, self.now())
+                && loaded.memory.as_ref().is_some_and(|memory| memory.birth == *birth)
             {
-                return Ok(Some(InForce { id: loaded.record.consent.id(), key, version: loaded.version }));
+                return Ok(in_force(&loaded));
             }
         }
         Ok(None)
     }
+}
+
+/// What the policy has to know of a consent.
+fn in_force(loaded: &Loaded) -> Option<InForce> {
+    let consent = &loaded.record.consent;
+    let what = Consented {
+        id: consent.id(),
+        guardian_min_age: consent.request()?.guardian_min_age,
+        satisfies_law: consent.satisfies_law(),
+    };
+    Some(InForce { what, key: loaded.key, version: loaded.version })
 }
 
 fn asks_for_guardian(decision: &Decision) -> bool {
@@ -125,5 +145,5 @@ fn asks_for_guardian(decision: &Decision) -> bool {
 fn covers(loaded: &Loaded, rule: &Rule, now: Timestamp) -> bool {
     let consent = &loaded.record.consent;
     let place = consent.request().map(|request| request.jurisdiction);
-    consent.in_force(now) && place == Some(rule.jurisdiction) && loaded.record.purpose == rule.purpose
+    loaded.in_force(now) && place == Some(rule.jurisdiction) && loaded.record.purpose == rule.purpose
 }

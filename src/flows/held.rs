@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroize as _;
 
 /// A reading behind a decision, until a consent is asked for.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Held {
     pub relying_party: RelyingParty,
@@ -27,6 +27,9 @@ pub(super) struct Held {
     pub key: KeyId,
     /// From then on it is purged.
     pub until: Timestamp,
+    /// Whether it is being purged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
 }
 
 /// [`Remembered`] as it is sealed.
@@ -54,10 +57,17 @@ impl App {
         Ok((sealed, id))
     }
 
-    /// Opens what was sealed for its place. `None` where the key was destroyed: then nobody can.
+    /// Opens what was sealed for its place. `None` where nobody can: its key was destroyed, or the sealing key is not
+    /// among those that are configured. Whoever asks must then do without, and never take it for a permission.
     pub(super) async fn recall(&self, place: &Key, sealed: &Sealed, key: &KeyId) -> Result<Option<Remembered>, Error> {
         let Some(own) = self.store.find_key(*key).await? else { return Ok(None) };
-        let opened = self.seal.open(&own, &place.bytes(), sealed).map_err(|_| Error::Broken)?;
+        let opened = match self.seal.open(&own, &place.bytes(), sealed) {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::error!(%error, "something sealed cannot be opened");
+                return Ok(None);
+            }
+        };
         let mut plain: Plain = decode(opened.expose())?;
         let birth = BirthDate::new(plain.birth);
         plain.birth = Date::MIN;

@@ -7,7 +7,9 @@ use super::{App, Error, later};
 use crate::audit::{Entry, ErasureRequired, ReportClosed, Reported, SubjectErased, hour_of};
 use crate::consent::Event;
 use crate::store::{Batch, Expect, Key, Partition, Space, StoreError, Version};
-use crate::terms::{ConsentId, ErasureReason, IdempotencyKey, RelyingParty, ReportId, Reporter, SubjectRef};
+use crate::terms::{
+    ConsentActor, ConsentId, ErasureReason, IdempotencyKey, RelyingParty, ReportId, Reporter, SubjectRef,
+};
 use crate::tokens::Rejected;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,7 @@ use serde::{Deserialize, Serialize};
 const ATTEMPTS: usize = 64;
 
 /// An open report.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Report {
     pub id: ReportId,
@@ -24,6 +26,9 @@ pub(super) struct Report {
     pub subject: Handle,
     pub deadline: Timestamp,
     pub guardian_verified: bool,
+    /// Whether its time is over and it is being carried out: no document answers it any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub due: bool,
 }
 
 /// What is reported.
@@ -70,6 +75,7 @@ impl App {
             if let Some(done) = self.replay(&once, now).await? {
                 return Ok(done);
             }
+            self.count_party(party, now).await?;
             let guardian_verified = self.guardian_stands_behind(&ask, &subject, party).await?;
             let open = self.open_report(&key, now).await?;
             let deadline = match &open {
@@ -87,19 +93,23 @@ impl App {
                 subject: subject.handle.clone(),
                 deadline,
                 guardian_verified,
+                due: false,
             };
+            let joins = open.is_some() && !guardian_verified;
             let expect = open.map_or(Expect::Absent, |(_, version)| Expect::Version(version));
             let mut batch = Batch::new(subject.partition)
                 .require(key, expect)
                 .put(key, encode(&report)?, None)
-                .file(self.due_key(subject.partition, Slot::of(deadline, now)), key)
-                .record(Entry::Reported(Reported {
+                .file(self.due_key(subject.partition, Slot::of(deadline, now)), key);
+            if !joins {
+                batch = batch.record(Entry::Reported(Reported {
                     at: now,
                     report_id: id,
                     relying_party: party.clone(),
                     reporter: ask.reporter,
                     guardian_verified,
                 }));
+            }
             batch = self.settle(batch, &once, &done, now)?;
             if self.write(batch, now).await? {
                 if guardian_verified {
@@ -124,7 +134,7 @@ impl App {
             return Err(Error::UnknownConsent);
         }
         let consent = &loaded.record.consent;
-        Ok(consent.in_force(self.now()) && !consent.subject_acts())
+        Ok(loaded.in_force(self.now()) && !consent.subject_acts())
     }
 
     async fn open_report(&self, key: &Key, now: Timestamp) -> Result<Option<(Report, Version)>, Error> {
@@ -136,6 +146,9 @@ impl App {
     pub(super) async fn answer_report(&self, batch: Batch, subject: &Subject, now: Timestamp) -> Result<Batch, Error> {
         let key = self.report_key(&subject.party, &subject.handle, subject.partition);
         let Some((report, version)) = self.open_report(&key, now).await? else { return Ok(batch) };
+        if report.due {
+            return Ok(batch);
+        }
         let closed = ReportClosed { at: now, report_id: report.id, relying_party: subject.party.clone() };
         Ok(batch.require(key, Expect::Version(version)).delete(key).record(Entry::ReportClosed(closed)))
     }
@@ -146,12 +159,12 @@ impl App {
         let key = self.report_key(&subject.party, &subject.handle, subject.partition);
         let open = self.open_report(&key, at).await?;
         let under = self.subject_key(&subject.party, &subject.handle, subject.partition);
-        let filed = self.filed_under(&under).await?;
-        if open.is_none() && filed.is_empty() {
+        let consents = self.siblings(&subject.party, &subject.handle, subject.partition).await?;
+        let held = self.filed_under(&under).await?.iter().any(|key| key.space() == Space::Held);
+        if open.is_none() && consents.is_empty() && !held {
             return Ok(());
         }
-        let consents = self.siblings(&subject.party, &subject.handle, subject.partition).await?;
-        self.forget(&subject.party, &subject.handle, subject.partition).await?;
+        self.forget(&subject.party, &subject.handle, subject.partition, hour_of(at)).await?;
         let mut batch = Batch::new(subject.partition).record(Entry::ErasureRequired(ErasureRequired {
             at: hour_of(at),
             relying_party: subject.party.clone(),
@@ -178,30 +191,46 @@ impl App {
         if self.replay(&once, now).await?.is_some() {
             return Ok(());
         }
-        self.forget(party, &of.handle, of.partition).await?;
+        self.count_party(party, now).await?;
         let report = self.report_key(party, &of.handle, of.partition);
-        let erased = SubjectErased { at: now, relying_party: party.clone() };
-        let batch = Batch::new(of.partition).delete(report).record(Entry::SubjectErased(erased));
+        let under = self.subject_key(party, &of.handle, of.partition);
+        let nothing = self.filed_under(&under).await?.is_empty() && self.store.get(&report, now).await?.is_none();
+        self.forget(party, &of.handle, of.partition, now).await?;
+        let mut batch = Batch::new(of.partition).delete(report);
+        if !nothing {
+            let erased = SubjectErased { at: now, relying_party: party.clone() };
+            batch = batch.record(Entry::SubjectErased(erased));
+        }
         self.write(self.settle(batch, &once, &Done::Erased, now)?, now).await?;
         Ok(())
     }
 
     /// Shrinks every consent of a person to its state and destroys what is sealed for them.
-    pub(super) async fn forget(&self, party: &RelyingParty, of: &Handle, partition: Partition) -> Result<(), Error> {
+    /// What is being decided about them at this moment is not recorded any more. `at` is what the record says.
+    pub(super) async fn forget(
+        &self,
+        party: &RelyingParty,
+        of: &Handle,
+        partition: Partition,
+        at: Timestamp,
+    ) -> Result<(), Error> {
         let under = self.subject_key(party, of, partition);
+        let (epoch, now) = (self.epoch_key(party, of, partition), self.now());
+        let until = later(now, SignedDuration::from_hours(1));
+        self.write(Batch::new(partition).put(epoch, Vec::new(), Some(until)), now).await?;
         for _ in 0..ATTEMPTS {
             let filed = self.filed_under(&under).await?;
             if filed.is_empty() {
                 return Ok(());
             }
             for key in filed {
-                self.forget_one(under, key).await?;
+                self.forget_one(under, key, at).await?;
             }
         }
         Err(Error::Store(StoreError::Busy))
     }
 
-    async fn forget_one(&self, under: Key, key: Key) -> Result<(), Error> {
+    async fn forget_one(&self, under: Key, key: Key, at: Timestamp) -> Result<(), Error> {
         let now = self.now();
         match key.space() {
             Space::Consent => {
@@ -210,7 +239,8 @@ impl App {
                     super::consent::Course::new(loaded.record.clone(), &loaded.rule, loaded.memory.as_ref());
                 course.catch_up(now);
                 // Where nothing is left to erase, what is filed is what is left.
-                let _ = course.take(Event::Erased, now, &super::consent::StepNote::default());
+                let note = super::consent::StepNote { actor: Some(ConsentActor::System), ..Default::default() };
+                let _ = course.take(Event::Erased, at, &note);
                 course.record.subject = None;
                 let own = course.record.shred;
                 let batch = self.batch(&loaded, &course, now)?.unfile(under, key);
@@ -257,6 +287,6 @@ impl App {
     /// Whether a consent is in force.
     pub(super) async fn consent_in_force(&self, party: &RelyingParty, id: &ConsentId) -> Result<bool, Error> {
         let loaded = self.current(self.consent_key(party, id)).await?;
-        Ok(loaded.is_some_and(|loaded| loaded.record.consent.in_force(self.now())))
+        Ok(loaded.is_some_and(|loaded| loaded.in_force(self.now())))
     }
 }

@@ -5,6 +5,7 @@ use super::App;
 use crate::store::{Key, Partition, Space};
 use crate::terms::{ConsentId, DecisionId, GuardianRef, RelyingParty, SubjectRef};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 /// The keyed name of a person or of a guardian: 64 hexadecimal digits.
@@ -26,14 +27,17 @@ pub(super) struct Subject {
     pub partition: Partition,
 }
 
-/// When something is looked at: what is due today in its minute, what is due later on its day (both by UTC), so that
-/// years without a look are made up for in as many looks as there were days.
+/// When something is looked at (by UTC): what is due today in its minute, what is due this month on its day, what is due
+/// later in its month. So years without a look are made up for in few looks, and until the month comes the store tells
+/// nobody, not even who has its secret, on which day somebody has a birthday.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slot {
     /// Minutes since 1970.
     Minute(i64),
     /// Days since 1970.
     Day(i64),
+    /// Months since the year 0.
+    Month(i64),
 }
 
 /// Minutes of a day.
@@ -44,11 +48,31 @@ pub(super) fn minute(at: Timestamp) -> i64 {
     at.as_second().div_euclid(60)
 }
 
+/// The month of a minute, in months since the year 0.
+pub(super) fn month(minute: i64) -> i64 {
+    let at = Timestamp::from_second(minute.saturating_mul(60)).unwrap_or(Timestamp::MAX);
+    let date = TimeZone::UTC.to_datetime(at).date();
+    i64::from(date.year()) * 12 + i64::from(date.month()) - 1
+}
+
 impl Slot {
     /// Where something that is due then is filed now.
     pub fn of(due: Timestamp, now: Timestamp) -> Self {
-        let (due, now) = (minute(due.max(now)), minute(now));
-        if due.div_euclid(DAY) == now.div_euclid(DAY) { Self::Minute(due) } else { Self::Day(due.div_euclid(DAY)) }
+        let [by_minute, by_day, by_month] = Self::all(due.max(now));
+        let [_, today, this_month] = Self::all(now);
+        if by_day == today {
+            by_minute
+        } else if by_month == this_month {
+            by_day
+        } else {
+            by_month
+        }
+    }
+
+    /// Everywhere that something that is due then can be filed.
+    pub fn all(due: Timestamp) -> [Self; 3] {
+        let due = minute(due);
+        [Self::Minute(due), Self::Day(due.div_euclid(DAY)), Self::Month(month(due))]
     }
 }
 
@@ -78,6 +102,11 @@ impl App {
         self.handles.key(Space::Subject, partition, party, &handle.0)
     }
 
+    /// Changes when a person is erased: what was begun before is not recorded after.
+    pub(super) fn epoch_key(&self, party: &RelyingParty, handle: &Handle, partition: Partition) -> Key {
+        self.handles.key(Space::Subject, partition, party, &format!("epoch:{}", handle.0))
+    }
+
     /// Where the open report about a person lies.
     pub(super) fn report_key(&self, party: &RelyingParty, handle: &Handle, partition: Partition) -> Key {
         self.handles.key(Space::Report, partition, party, &handle.0)
@@ -103,6 +132,7 @@ impl App {
         let text = match slot {
             Slot::Minute(minute) => format!("due minute:{minute}"),
             Slot::Day(day) => format!("due day:{day}"),
+            Slot::Month(month) => format!("due month:{month}"),
         };
         self.handles.own_key(Space::Due, partition, &text)
     }

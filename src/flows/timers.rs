@@ -1,18 +1,19 @@
 //! What happens because time passes: unanswered requests, lapsed consents, ages that are reached, readings that nobody
 //! asked a consent for, reports that nobody answered.
 //!
-//! What is due is filed under its day and, on that day, under its minute, by a keyed name: a copy of the store does not
-//! tell who has a birthday when. Every server looks at every day and minute since the last one that was looked at, so
-//! that nothing is lost by a restart; each change is a compare-and-set, so that of several servers one makes it.
+//! What is due is filed under its month, in that month under its day, and on that day under its minute, by a keyed name:
+//! a copy of the store does not tell who has a birthday when. Every server looks at everything since the last minute that
+//! was looked at, so that nothing is lost by a restart; each change is a compare-and-set, so that of several servers one
+//! makes it.
 
 use super::consent::{ConsentRecord, Course};
 use super::held::Held;
-use super::records::decode;
+use super::records::{decode, encode};
 use super::reports::Report;
-use super::subject::{DAY, Slot, minute};
-use super::{App, Error, later};
+use super::subject::{DAY, Slot, minute, month};
+use super::{App, Error, later, unexpected};
 use crate::audit::{Entry, ErasureRequired};
-use crate::store::{Batch, Expect, Key, Partition, Space, Stored, Version};
+use crate::store::{Batch, CommitError, Expect, Key, Partition, Space, Stored, Version};
 use crate::terms::ErasureReason;
 use jiff::{SignedDuration, Timestamp};
 
@@ -24,11 +25,14 @@ const AGAIN_AFTER: SignedDuration = SignedDuration::from_hours(1);
 impl App {
     /// Does what is due. Tells how many things were.
     pub async fn run_due(&self) -> Result<usize, Error> {
-        let mut done = 0;
+        let (mut done, mut failed) = (0, None);
         for partition in Partition::all() {
-            done += self.run_due_in(partition).await?;
+            match self.run_due_in(partition).await {
+                Ok(some) => done += some,
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(done)
+        failed.map_or(Ok(done), Err)
     }
 
     async fn run_due_in(&self, partition: Partition) -> Result<usize, Error> {
@@ -128,8 +132,8 @@ impl App {
         }
     }
 
-    /// Destroys what is held behind a decision: its key at once, so that nothing can be read of it whatever comes after;
-    /// true unless somebody took it over at that very moment, in whose hands it is worth nothing then.
+    /// Destroys what is held behind a decision: first it is marked, so that nobody takes it over any more, then its key
+    /// goes, then the rest. True unless somebody took it over before.
     pub(super) async fn drop_held(
         &self,
         key: Key,
@@ -137,6 +141,18 @@ impl App {
         version: Version,
         now: Timestamp,
     ) -> Result<bool, Error> {
+        let mut version = version;
+        if !held.gone {
+            let marked = Held { gone: true, until: now, ..held.clone() };
+            let batch = Batch::new(key.partition()).require(key, Expect::Version(version));
+            let batch = batch.put(key, encode(&marked)?, None);
+            let batch = batch.file(self.due_key(key.partition(), Slot::of(now, now)), key);
+            match self.store.commit(batch, now).await {
+                Ok(receipt) => version = receipt.version,
+                Err(CommitError::Conflict) => return Ok(false),
+                Err(error) => return Err(unexpected(error)),
+            }
+        }
         self.store.shred(held.key).await?;
         let subject = self.subject_key(&held.relying_party, &held.subject, key.partition());
         let batch = Batch::new(key.partition()).require(key, Expect::Version(version)).delete(key).unfile(subject, key);
@@ -151,8 +167,19 @@ impl App {
         if report.deadline > now {
             return Ok(false);
         }
-        // What is here goes first: if the server dies in between, the report is still there and all of it is done again.
-        self.forget(&report.relying_party, &report.subject, key.partition()).await?;
+        // From here on no document answers it. What is here goes next: if the server dies in between, the report is still
+        // there and all of it is done again.
+        let mut version = stored.version;
+        if !report.due {
+            let due = encode(&Report { due: true, ..report.clone() })?;
+            let batch = Batch::new(key.partition()).require(key, Expect::Version(version)).put(key, due, None);
+            match self.store.commit(batch, now).await {
+                Ok(receipt) => version = receipt.version,
+                Err(CommitError::Conflict) => return Ok(false),
+                Err(error) => return Err(unexpected(error)),
+            }
+        }
+        self.forget(&report.relying_party, &report.subject, key.partition(), now).await?;
         let entry = Entry::ErasureRequired(ErasureRequired {
             at: report.deadline,
             relying_party: report.relying_party,
@@ -164,19 +191,26 @@ impl App {
             report_id: Some(report.id),
             consent_id: None,
         });
-        let batch = Batch::new(key.partition()).require(key, Expect::Version(stored.version)).delete(key).record(entry);
+        let batch = Batch::new(key.partition()).require(key, Expect::Version(version)).delete(key).record(entry);
         self.write(batch, now).await
     }
 }
 
-/// Every slot that could hold something that was due from one minute to another: the days, and the minutes of the first
-/// and of the last day.
+/// How far back every minute is looked at, in days.
+const BY_MINUTE: i64 = 7;
+
+/// Every slot that could hold something that was due from one minute to another: the months, the days, and the minutes,
+/// of which those that lie between are left out if the last look was more than [`BY_MINUTE`] days ago: then no server
+/// was there to file anything under them.
 fn slots(from: i64, this: i64) -> impl Iterator<Item = Slot> {
     let (first, last) = (from.div_euclid(DAY), this.div_euclid(DAY));
-    let end_of_first = first.saturating_add(1).saturating_mul(DAY).saturating_sub(1).min(this);
+    let whole = if last.saturating_sub(first) <= BY_MINUTE { last } else { first };
+    let end_of_first = whole.saturating_add(1).saturating_mul(DAY).saturating_sub(1).min(this);
     let begin_of_last = last.saturating_mul(DAY).max(end_of_first.saturating_add(1));
-    let days = (first..=last).map(Slot::Day);
-    days.chain((from..=end_of_first).chain(begin_of_last..=this).map(Slot::Minute))
+    let months = (month(from)..=month(this)).map(Slot::Month);
+    months
+        .chain((first..=last).map(Slot::Day))
+        .chain((from..=end_of_first).chain(begin_of_last..=this).map(Slot::Minute))
 }
 
 fn number(stored: &Stored) -> Option<i64> {
@@ -190,16 +224,24 @@ mod tests {
     #[test]
     fn no_minute_and_no_day_is_left_out() {
         let all = |from, this| slots(from, this).collect::<Vec<_>>();
-        assert_eq!(all(5, 7), [Slot::Day(0), Slot::Minute(5), Slot::Minute(6), Slot::Minute(7)]);
+        let january = Slot::Month(1970 * 12);
+        assert_eq!(all(5, 7), [january, Slot::Day(0), Slot::Minute(5), Slot::Minute(6), Slot::Minute(7)]);
         let night = all(DAY - 1, DAY + 1);
         let minutes = [DAY - 1, DAY, DAY + 1].map(Slot::Minute);
-        assert_eq!(night, [&[Slot::Day(0), Slot::Day(1)][..], &minutes].concat());
+        assert_eq!(night, [&[january, Slot::Day(0), Slot::Day(1)][..], &minutes].concat());
+        assert_eq!(all(10, 3 * DAY + 3).len(), 1 + 4 + (4320 - 10) + 4, "every minute of a few days");
         let years = all(10, 1000 * DAY + 3);
-        assert_eq!(years.len(), 1001 + (1440 - 10) + 4);
+        assert_eq!(years.len(), 33 + 1001 + (1440 - 10) + 4);
         // Whatever is filed at one time is in what is looked at later, if it is due by then.
         let at = |minute: i64| Timestamp::from_second(minute * 60).unwrap();
-        for (filed, due, looked) in [(5, 7, 7), (5, DAY, DAY), (5, 3 * DAY - 1, 3 * DAY - 1), (5, 2 * DAY + 7, 9 * DAY)]
-        {
+        for (filed, due, looked) in [
+            (5, 7, 7),
+            (5, DAY, DAY),
+            (5, 3 * DAY - 1, 3 * DAY - 1),
+            (5, 2 * DAY + 7, 9 * DAY),
+            (5, 40 * DAY, 41 * DAY),
+            (5, 7000 * DAY + 9, 7000 * DAY + 9),
+        ] {
             assert!(all(filed, looked).contains(&Slot::of(at(due), at(filed))), "{filed} {due} {looked}");
         }
     }

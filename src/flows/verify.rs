@@ -11,7 +11,7 @@ use crate::audit::{Entry, Occasion};
 use crate::evidence::{Extraction, validate::Verdict};
 use crate::policy::{self, Remembered};
 use crate::secret::Sensitive;
-use crate::store::{Batch, CommitError, Expect, KeyId};
+use crate::store::{Batch, CommitError, Expect, Key, KeyId};
 use crate::terms::{
     AssuranceLevel, ConsentId, DecisionId, IdempotencyKey, Jurisdiction, Malformed, PolicyDigest, Purpose, Reason,
     RelyingParty, RuleId, Signal, SubjectRef,
@@ -120,6 +120,7 @@ impl App {
         }
         let slip = self.slip(&call.relying_party, &ask);
         let of = self.subject(&call.relying_party, &ask.subject);
+        let epoch = self.epoch(&of, now).await?;
         let free = match self.earlier(&of, &slip, now).await? {
             Earlier::Decided(id, record) => {
                 self.still_in_force(&record).await?;
@@ -134,10 +135,12 @@ impl App {
         };
         // Reserved first: of duplicates that come at once, only the one that is worked on is an attempt.
         let in_hand = self.reserve(&slip, free, now).await?;
-        // A consent shows nothing that could be tried.
-        if !matches!(ask.shown, Shown::Consent(_))
-            && let Err(refused) = self.count_attempt(&call.relying_party, &ask.subject, now).await
-        {
+        // A consent shows nothing that could be tried: it counts as a call only.
+        let counted = match ask.shown {
+            Shown::Consent(_) => self.count_party(&call.relying_party, now).await,
+            Shown::Image(_) | Shown::Declared(_) => self.count_attempt(&call.relying_party, &ask.subject, now).await,
+        };
+        if let Err(refused) = counted {
             self.release(&slip, &in_hand).await;
             return Err(refused);
         }
@@ -158,13 +161,26 @@ impl App {
         };
         self.metrics.decided(OutcomeKind::of(decided.decision.outcome()).as_str());
         if decided.decision.keeps_nothing() {
-            let at = decided.at;
-            let answer = self.keep_nothing(&slip, &in_hand, decided, &call.relying_party).await?;
-            self.below_block_age(&of, at).await?;
-            return Ok(answer);
+            // First, so that a retry after a fault does it too. Not for a statement, nor for a document in doubt.
+            if decided.image.is_some() && *decided.decision.outcome() == policy::Outcome::Blocked {
+                self.below_block_age(&of, decided.at).await?;
+            }
+            return self.keep_nothing(&slip, &in_hand, decided, &call.relying_party).await;
         }
         let hold = decided.remember.take().map(|remembered| Hold { remembered, purpose });
-        self.keep_and_answer(&in_hand, decided, hold, &of, &subject).await
+        let kept = self.keep_and_answer(&in_hand, decided, hold, (&of, epoch), &subject).await;
+        if matches!(kept, Err(Error::InProgress { .. })) {
+            // What it rested on has changed: the retry need not wait for the lease.
+            self.release(&slip, &in_hand).await;
+        }
+        kept
+    }
+
+    /// What must still hold of the person when something about them is recorded.
+    async fn epoch(&self, of: &Subject, now: Timestamp) -> Result<(Key, Expect), Error> {
+        let key = self.epoch_key(&of.party, &of.handle, of.partition);
+        let stored = self.store.get(&key, now).await?;
+        Ok((key, stored.map_or(Expect::Absent, |stored| Expect::Version(stored.version))))
     }
 
     /// A retry of an answer that rested on a consent is not answered once that is not in force.
@@ -184,7 +200,7 @@ impl App {
         in_hand: &InHand,
         found: Found,
         hold: Option<Hold>,
-        of: &Subject,
+        (of, epoch): (&Subject, (Key, Expect)),
         subject: &SubjectRef,
     ) -> Result<Answer, Error> {
         let relying_party = &of.party;
@@ -198,8 +214,11 @@ impl App {
         };
         let key = self.decision_key(relying_party, &in_hand.decision);
         let until = later(at, SignedDuration::from_hours(24 * i64::from(self.settings.decision_days)));
-        let mut batch =
-            Batch::new(of.partition).require(key, Expect::Absent).put(key, encode(&record)?, Some(until)).record(entry);
+        let mut batch = Batch::new(of.partition)
+            .require(epoch.0, epoch.1)
+            .require(key, Expect::Absent)
+            .put(key, encode(&record)?, Some(until))
+            .record(entry);
         let shows_age =
             matches!(record.decision.outcome(), policy::Outcome::Allowed | policy::Outcome::ConsentRequired { .. });
         if image.is_some() && shows_age && record.decision.suffices() {
@@ -207,6 +226,10 @@ impl App {
         }
         if let (Some(_), Some(consent)) = (record.decision.consent(), consent) {
             batch = batch.require(consent.key, Expect::Version(consent.version));
+            if image.is_none() {
+                let report = self.report_key(&of.party, &of.handle, of.partition);
+                batch = batch.require(report, Expect::Absent);
+            }
         }
         let mut made = None;
         if let Some(hold) = hold {
@@ -245,6 +268,7 @@ impl App {
             sealed,
             key: own,
             until,
+            gone: false,
         };
         let batch = batch
             .put(key, encode(&held)?, None)

@@ -12,12 +12,14 @@
 //! When idgate must choose between refusing a person and exposing a person, it refuses.
 
 mod decision;
+mod guardian;
 pub mod rules;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use decision::{AgeOver, DataKind, Decision, Grant, Outcome, Step};
+pub use guardian::{Consented, Remembered};
 pub use rules::{Rule, RuleSet};
 
 use crate::age::{AgeThreshold, BirthDate};
@@ -48,19 +50,6 @@ pub enum Basis<'a> {
     Remembered(&'a Remembered),
 }
 
-/// What is remembered of the reading behind a decision that asked for a guardian. `Debug` shows no date.
-#[derive(Debug)]
-pub struct Remembered {
-    /// The date of birth.
-    pub birth: BirthDate,
-    /// How well it was witnessed; none for a declared one.
-    pub assurance: Option<AssuranceLevel>,
-    /// The document, if it was one.
-    pub kind: Option<DocumentKind>,
-    /// Whether the document sufficed to allow, but for the age.
-    pub suffices: bool,
-}
-
 /// What is true of the relying party and of this service, not of the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Facts {
@@ -69,7 +58,7 @@ pub struct Facts {
     /// This service was set up to take published specimens for real documents: development only.
     pub specimens_accepted: bool,
     /// A guardian's consent that is in force for this person, this place and this purpose.
-    pub consent: Option<ConsentId>,
+    pub consent: Option<Consented>,
 }
 
 /// A question that must not be asked in this way. It is the relying party's to mend, not the person's.
@@ -142,7 +131,7 @@ pub fn guardian_obstacles(rule: &Rule, evidence: &Evidence, facts: &Facts, now: 
 struct Case<'a> {
     rule: &'a Rule,
     now: Timestamp,
-    consent: Option<ConsentId>,
+    consent: Option<Consented>,
     steps: Vec<Step>,
 }
 
@@ -220,8 +209,10 @@ impl Case<'_> {
     fn by_guardian_line(&mut self, required: Option<Outcome>, obstacles: Vec<Reason>) -> Outcome {
         match (required, self.consent) {
             (Some(required), None) => required,
+            // Given when the law did not ask for it, or the rule was milder: it does not reach as far as this.
+            (Some(required), Some(consent)) if !consent.reaches(&required) => required,
             (Some(_), Some(consent)) => {
-                self.steps.push(Step::ConsentInForce { consent });
+                self.steps.push(Step::ConsentInForce { consent: consent.id });
                 if obstacles.is_empty() { Outcome::Allowed } else { Outcome::unreadable(obstacles) }
             }
             (None, _) if obstacles.is_empty() => Outcome::Allowed,

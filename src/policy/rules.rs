@@ -240,6 +240,11 @@ impl Rule {
         legal.into_iter().chain([GuardianLine { years: self.guardian_below, last: true }]).collect()
     }
 
+    /// Whether a person of this date of birth is below a line under which nobody is let in.
+    pub fn below_block(&self, birth: &BirthDate, now: Timestamp) -> bool {
+        self.block_lines().any(|line| !self.of_age(birth, line, now))
+    }
+
     /// Whether a guardian of this date of birth is at least so many years older than the child.
     pub fn older_by(&self, guardian: &BirthDate, child: &BirthDate, years: u8) -> bool {
         reached(guardian, AgeThreshold::full(years), child.expose(), self.leap_day)

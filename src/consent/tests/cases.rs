@@ -138,7 +138,7 @@ fn of_a_refusal_nothing_is_left_but_that_it_happened() {
 }
 
 #[test]
-fn scope_shrinks_and_grows_within_the_request_and_the_checks() {
+fn scope_shrinks_and_never_grows_without_another_yes() {
     let given = given();
     let change = |actor, purposes: &[ConsentPurpose]| Event::ScopeChanged { actor, purposes: purposes.to_vec() };
     assert_eq!(refused(&given, change(Actor::Guardian, &[Marketing, Collection]), 3), Not::NothingChanges);
@@ -147,15 +147,13 @@ fn scope_shrinks_and_grows_within_the_request_and_the_checks() {
     assert_eq!(refused(&given, change(Actor::Subject, &[Collection]), 3), Not::SubjectTooYoung);
     let less = step(&given, change(Actor::RelyingParty, &[Collection]), 3);
     assert_eq!((less.granted(), less.event()), (&[Collection][..], EventKind::ConsentChanged));
-    let more = step(&less, change(Actor::Guardian, &[Collection, ThirdPartyDisclosure]), 4);
-    assert_eq!(more.granted(), [Collection, ThirdPartyDisclosure]);
+    for actor in [Actor::Guardian, Actor::RelyingParty] {
+        let more = change(actor, &[Collection, ThirdPartyDisclosure]);
+        assert_eq!(refused(&less, more, 4), Not::PurposeNotRequested, "that takes a new consent");
+    }
+    let longer = Event::Reaffirmed { actor: Actor::RelyingParty, lapses_at: at(24 * 700) };
+    assert_eq!(refused(&given, longer, 3), Not::GuardianAccessEnded, "nobody confirms their own permission");
     let asked = asked("DE", true, &[EmailPlus]);
-    let mailed = step(&step(&asked, check(EmailPlus, 1), 1), grant(&[Collection]), 2);
-    assert_eq!(
-        refused(&mailed, change(Actor::Guardian, &[Collection, ThirdPartyDisclosure]), 3),
-        Not::MethodInsufficient,
-        "an e-mail never where data is disclosed"
-    );
     assert_eq!(refused(&asked, change(Actor::Guardian, &[Collection]), 3), Not::NotGiven);
 }
 
@@ -224,14 +222,20 @@ fn an_open_request_can_be_answered_after_an_age_line_and_the_subject_acts_from_t
     assert_eq!(older.state(), State::GuardianVerified);
     let given = step(&older, grant(&[Collection]), 3);
     assert_eq!(refused(&given, Event::Withdrawn { actor: Actor::Guardian }, 4), Not::GuardianAccessEnded);
-    assert_eq!(step(&older, Event::AgeReached { line: 18, last: true }, 3).state(), State::AgedOut);
+    let over = step(&older, Event::AgeReached { line: 18, last: true }, 3);
+    assert_eq!(
+        (over.state(), over.purge()),
+        (State::AgedOut, Purge::Everything),
+        "what was never given leaves nothing"
+    );
+    assert!(tombstone(&over));
 }
 
 #[test]
 fn a_later_consent_takes_the_place_of_an_open_or_given_one() {
-    for consent in [asked("DE", true, &[Phone]), given()] {
+    for (consent, purge) in [(asked("DE", true, &[Phone]), Purge::Everything), (given(), Purge::Sealed)] {
         let over = step(&consent, Event::Superseded, 3);
-        assert_eq!((over.state(), over.link(), over.purge()), (State::Superseded, None, Purge::Sealed));
+        assert_eq!((over.state(), over.link(), over.purge()), (State::Superseded, None, purge));
         assert_eq!(refused(&over, Event::Superseded, 4), Not::Ended);
     }
 }

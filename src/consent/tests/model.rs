@@ -26,6 +26,8 @@ struct Model {
     line: u8,
     deadline: Timestamp,
     length: usize,
+    /// Whether nothing is left but that it ended.
+    gone: bool,
 }
 
 type Said = Result<EventKind, NotPossible>;
@@ -65,17 +67,17 @@ impl Model {
     }
 
     fn moves(&mut self, to: ConsentState, kind: EventKind) -> Said {
+        let unanswered = self.open() && [Superseded, AgedOut].contains(&to);
         self.state = to;
-        let forgets = [Refused, TimedOut, Erased].contains(&to);
-        self.length = if forgets { 0 } else { self.length + 1 };
+        self.gone = unanswered || [Refused, TimedOut, Erased].contains(&to);
+        self.length = if self.gone { 0 } else { self.length + 1 };
         Ok(kind)
     }
 
     fn apply(&mut self, event: &Event, now: Timestamp) -> Said {
         use EventKind::*;
-        let nothing_left = [Refused, TimedOut, Erased].contains(&self.state);
         if matches!(event, Event::Erased) {
-            return if nothing_left { Err(Not::NothingChanges) } else { self.moves(Erased, SubjectErased) };
+            return if self.gone { Err(Not::NothingChanges) } else { self.moves(Erased, SubjectErased) };
         }
         let answers = matches!(event, Event::Granted { .. } | Event::Refused { .. });
         if !self.open() && self.state != Given {
@@ -137,6 +139,9 @@ impl Model {
                 if wanted == self.granted {
                     return Err(Not::NothingChanges);
                 }
+                if !wanted.is_subset(&self.granted) {
+                    return Err(Not::PurposeNotRequested);
+                }
                 self.purposes(purposes)?;
                 if full {
                     return Err(Not::TooManyChanges);
@@ -151,6 +156,9 @@ impl Model {
             },
             Event::Reaffirmed { actor, lapses_at } => {
                 self.actor(*actor)?;
+                if *actor == ConsentActor::RelyingParty {
+                    return Err(Not::GuardianAccessEnded);
+                }
                 if *lapses_at <= now {
                     return Err(Not::Ended);
                 }
@@ -226,6 +234,9 @@ fn event(rng: &mut Rng, model: &Model, now: Timestamp, calm: bool) -> Event {
         60 => Event::Refused { link: link(rng) },
         61..75 => Event::ScopeChanged { actor, purposes: purposes(rng) },
         75 => Event::Withdrawn { actor },
+        // Calm runs get to the most that can happen.
+        76..90 if calm && model.line == 0 => Event::Reaffirmed { actor: ConsentActor::Guardian, lapses_at: later(rng) },
+        76..90 if calm => Event::Reaffirmed { actor: ConsentActor::Subject, lapses_at: later(rng) },
         76..90 => Event::Reaffirmed { actor, lapses_at: later(rng) },
         90 => Event::Superseded,
         91..94 => Event::AgeReached { line: rng.u8(13..20), last: rng.u8(0..4) == 0 },
@@ -237,7 +248,7 @@ fn event(rng: &mut Rng, model: &Model, now: Timestamp, calm: bool) -> Event {
 /// What holds for every consent, whatever led to it.
 fn holds(consent: &Consent, model: &Model) {
     assert_eq!((consent.state(), consent.link()), (model.state, if model.open() { model.link } else { None }));
-    let ends = [Refused, TimedOut, Erased].contains(&consent.state());
+    let ends = model.gone;
     assert_eq!(consent.purge() == Purge::Everything, ends);
     assert_eq!(consent.request().is_none() && consent.events().is_empty() && consent.checks().is_empty(), ends);
     assert_eq!(consent.next_due(), (model.open() || model.state == Given).then_some(model.deadline));
@@ -279,6 +290,7 @@ fn world(rng: &mut Rng) -> Option<(Consent, Model)> {
         line: 0,
         deadline: asked.answer_by,
         length: 1,
+        gone: false,
     };
     let possible = model.purposes(if model.requested.contains(&Collection) { &[Collection] } else { &[] });
     model.counting.clear();

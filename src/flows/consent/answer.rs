@@ -3,6 +3,7 @@
 use super::super::once::Done;
 use super::super::{App, Error, later};
 use super::change::{Changed, Wanted};
+use super::course::StepNote;
 use super::request::partition_of;
 use crate::consent::Event;
 use crate::terms::{
@@ -109,7 +110,8 @@ impl App {
                 ScopeChange::Withdraw => Event::Withdrawn { actor },
                 ScopeChange::Reaffirm => Event::Reaffirmed { actor, lapses_at: later(now, lapse) },
             };
-            Ok(Wanted::new(event, Done::Changed))
+            let note = StepNote { actor: Some(actor), ..StepNote::default() };
+            Ok(Wanted { event, done: Done::Changed, note })
         })
         .await
     }

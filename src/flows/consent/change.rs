@@ -27,6 +27,13 @@ pub(in crate::flows) struct Loaded {
     pub memory: Option<Remembered>,
 }
 
+impl Loaded {
+    /// Whether the consent is in force. One of which nothing is remembered is not: nobody could tell when it ends.
+    pub fn in_force(&self, now: Timestamp) -> bool {
+        self.record.consent.in_force(now) && self.memory.is_some()
+    }
+}
+
 /// A consent after a change, and what the change came to.
 pub struct Changed {
     /// The consent as it stands.
@@ -94,10 +101,11 @@ impl App {
     ) -> Result<Changed, Error> {
         for _ in 0..ATTEMPTS {
             let now = self.now();
-            let loaded = self.load(party, id).await?;
             if let Some(done) = self.replay(once, now).await? {
+                let loaded = self.current(self.consent_key(party, id)).await?.ok_or(Error::UnknownConsent)?;
                 return Ok(Changed { consent: loaded.record.consent, outcome: Ok(done) });
             }
+            let loaded = self.load(party, id).await?;
             let mut course = Course::new(loaded.record.clone(), &loaded.rule, loaded.memory.as_ref());
             course.catch_up(now);
             let wanted = want(&loaded, now);
@@ -142,7 +150,7 @@ impl App {
     pub(in crate::flows) fn batch(&self, loaded: &Loaded, course: &Course<'_>, now: Timestamp) -> Result<Batch, Error> {
         let partition = loaded.key.partition();
         let batch = Batch::new(partition).require(loaded.key, Expect::Version(loaded.version));
-        self.put_course(batch, loaded.key, Some(&loaded.record), course, now)
+        self.put_course(batch, loaded.key, Some(loaded), course, now)
     }
 
     /// Adds to a batch: the record, its entries, its timer, and the end of what is filed for it.
@@ -150,7 +158,7 @@ impl App {
         &self,
         mut batch: Batch,
         key: Key,
-        before: Option<&ConsentRecord>,
+        before: Option<&Loaded>,
         course: &Course<'_>,
         now: Timestamp,
     ) -> Result<Batch, Error> {
@@ -166,10 +174,17 @@ impl App {
         let until = keep.map(|days| later(ended, SignedDuration::from_hours(24 * (31 + i64::from(days)))));
         batch = batch.put(key, encode(record)?, until);
         let due = if record.shred.is_some() { Some(now) } else { course.next_due() };
+        if let Some(before) = before {
+            // The timer that was set before tells when it was due: it does not outlive that.
+            let was = Course::new(before.record.clone(), &before.rule, before.memory.as_ref()).next_due();
+            for slot in was.filter(|was| due != Some(*was)).map(Slot::all).into_iter().flatten() {
+                batch = batch.unfile(self.due_key(partition, slot), key);
+            }
+        }
         if let Some(due) = due {
             batch = batch.file(self.due_key(partition, Slot::of(due, now)), key);
         }
-        if let Some(before) = before {
+        if let Some(before) = before.map(|loaded| &loaded.record) {
             if let (Some(guardian), None) = (&before.guardian, &record.guardian) {
                 batch = batch.unfile(self.guardian_key(party, guardian, partition), key);
             }
@@ -247,7 +262,7 @@ impl App {
                 continue;
             }
             batch = batch.require(other.key, Expect::Version(other.version));
-            batch = self.put_course(batch, other.key, Some(&other.record), &course, now)?;
+            batch = self.put_course(batch, other.key, Some(&other), &course, now)?;
             shreds.extend(course.record.shred);
         }
         Ok((batch, shreds))

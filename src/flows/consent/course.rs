@@ -53,7 +53,7 @@ impl<'a> Course<'a> {
     /// Begins with a consent that is not stored yet.
     pub fn begun(record: ConsentRecord, rule: &'a Rule, memory: Option<&'a Remembered>) -> Self {
         let mut course = Self::new(record, rule, memory);
-        let entry = moved(&course.record.consent, &course.record.consent, &StepNote::default());
+        let entry = moved(&course.record.consent, &StepNote::default());
         course.entries.push(entry);
         course
     }
@@ -107,7 +107,7 @@ impl<'a> Course<'a> {
     /// Takes one step.
     pub fn take(&mut self, event: Event, at: Timestamp, note: &StepNote) -> Result<(), NotPossible> {
         let next = self.record.consent.step(event, at)?;
-        self.entries.push(moved(&self.record.consent, &next, note));
+        self.entries.push(moved(&next, note));
         self.record.consent = next;
         let purge = self.record.consent.purge();
         if purge != Purge::Nothing {
@@ -125,13 +125,15 @@ impl<'a> Course<'a> {
 /// What the audit says of a step beyond the step itself.
 #[derive(Debug, Clone, Default)]
 pub(in crate::flows) struct StepNote {
+    /// Who took it, where the consent is forgotten and does not say.
+    pub actor: Option<ConsentActor>,
     pub method: Option<crate::terms::VerificationMethod>,
     pub line: Option<u8>,
     pub last_line: bool,
     pub image: Option<ImageLife>,
 }
 
-fn moved(before: &Consent, after: &Consent, note: &StepNote) -> Entry {
+fn moved(after: &Consent, note: &StepNote) -> Entry {
     let request = after.request();
     Entry::ConsentMoved(Box::new(ConsentMoved {
         kind: after.event(),
@@ -140,7 +142,7 @@ fn moved(before: &Consent, after: &Consent, note: &StepNote) -> Entry {
         relying_party: after.relying_party().clone(),
         decision_id: request.map(|request| request.decision),
         state: after.state(),
-        actor: actor(before, after),
+        actor: actor(after, note),
         granted: after.granted().to_vec(),
         method: note.method,
         line: note.line,
@@ -151,12 +153,13 @@ fn moved(before: &Consent, after: &Consent, note: &StepNote) -> Entry {
     }))
 }
 
-/// Who moved it. A consent that was forgotten names nobody: then its state tells.
-fn actor(_before: &Consent, after: &Consent) -> ConsentActor {
-    match (after.events().last(), after.state()) {
-        (Some(last), _) => last.actor,
-        (None, ConsentState::Refused) => ConsentActor::Guardian,
-        (None, ConsentState::Erased) => ConsentActor::RelyingParty,
-        (None, _) => ConsentActor::System,
+/// Who moved it. A consent that was forgotten names nobody: then whoever took the step does, or its state.
+fn actor(after: &Consent, note: &StepNote) -> ConsentActor {
+    match (after.events().last(), note.actor, after.state()) {
+        (Some(last), ..) => last.actor,
+        (None, Some(actor), _) => actor,
+        (None, None, ConsentState::Refused) => ConsentActor::Guardian,
+        (None, None, ConsentState::Superseded) => ConsentActor::RelyingParty,
+        (None, None, _) => ConsentActor::System,
     }
 }

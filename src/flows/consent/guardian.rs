@@ -1,9 +1,10 @@
 //! Checking a guardian: their card goes the way of every card, and nothing is kept but what it came to.
 
 use super::super::once::Done;
+use super::super::records::decode;
 use super::super::{App, Call, Error};
 use super::change::{Changed, Loaded, Wanted};
-use super::course::{Course, StepNote};
+use super::course::{ConsentRecord, Course, StepNote};
 use super::request::partition_of;
 use crate::audit::{Entry, GuardianRefused, ImageLife};
 use crate::consent::{Check, Event};
@@ -16,6 +17,7 @@ use crate::terms::{
     VerificationMethod,
 };
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 /// How many years a guardian must be older than the child, or a person looks at it (domain 5.5).
 const AGE_GAP: u8 = 15;
@@ -65,6 +67,9 @@ impl App {
                 let said = format!("{method}\0{}", staff.as_ref().map_or("", StaffRef::as_str));
                 let parts: [&[u8]; 3] = [b"attested", id.0.as_bytes(), said.as_bytes()];
                 let once = self.once(&party, place, &ask.key, &parts);
+                if self.replay(&once, self.now()).await?.is_none() {
+                    self.count_party(&party, self.now()).await?;
+                }
                 let many = self.stands_for_many(&party, &id).await?;
                 self.change(&party, &id, &once, |loaded, at| {
                     let review: Vec<ReviewReason> = many.into_iter().collect();
@@ -121,6 +126,14 @@ impl App {
             Verdict::Unreadable(why) => (None, refused(why.reasons.clone())),
             Verdict::Read(evidence) => (Some(evidence.kind), self.look_at(&loaded, evidence, many)?),
         };
+        // Of somebody below the block age who was shown, only the hour is kept.
+        let child = match &read.verdict {
+            Verdict::Read(evidence) => before.rule.below_block(&evidence.birth, life.disposed_at),
+            Verdict::Unreadable(why) => {
+                why.youngest.as_ref().is_some_and(|birth| before.rule.below_block(birth, life.disposed_at))
+            }
+        };
+        let life = if child { life.by_the_hour() } else { life };
         if !seen.problems.is_empty() || !seen.reasons.is_empty() {
             return self.refuse_guardian(&party, loaded, seen, life, &once).await;
         }
@@ -169,7 +182,7 @@ impl App {
         }
         let done = Done::GuardianRefused { problems: seen.problems.clone(), reasons: seen.reasons.clone() };
         let entry = Entry::GuardianRefused(Box::new(GuardianRefused {
-            at: now,
+            at: image.disposed_at,
             consent_id: consent.id(),
             relying_party: party.clone(),
             problems: seen.problems,
@@ -188,21 +201,26 @@ impl App {
     /// Whether the guardian stands for more children than is usual.
     async fn stands_for_many(&self, party: &RelyingParty, id: &ConsentId) -> Result<Option<ReviewReason>, Error> {
         let Some(guardian) = self.load(party, id).await?.record.guardian else { return Ok(None) };
-        let mut children = std::collections::BTreeSet::new();
+        let (most, now) = (usize::from(self.consent.children_per_guardian), self.now());
+        let mut children = BTreeSet::new();
         for partition in Partition::all() {
             for key in self.filed_under(&self.guardian_key(party, &guardian, partition)).await? {
-                let Some(loaded) = self.load_at(key).await? else { continue };
-                if loaded.record.guardian.is_some() {
-                    children.insert(loaded.record.subject.map(|subject| subject.text().to_owned()));
+                let Some(stored) = self.store.get(&key, now).await? else { continue };
+                let record: ConsentRecord = decode(&stored.value)?;
+                if let (Some(_), Some(subject)) = (&record.guardian, &record.subject) {
+                    children.insert(subject.text().to_owned());
+                }
+                if children.len() > most {
+                    return Ok(Some(ReviewReason::ManyChildren));
                 }
             }
         }
-        let most = usize::from(self.consent.children_per_guardian);
-        Ok((children.len() > most).then_some(ReviewReason::ManyChildren))
+        Ok(None)
     }
 
     /// Counts one picture of a guardian.
     async fn count_guardian(&self, party: &RelyingParty, id: &ConsentId, now: Timestamp) -> Result<(), Error> {
+        self.count_party(party, now).await?;
         self.count_scan(party, &format!("guardian:{id}"), now).await
     }
 }

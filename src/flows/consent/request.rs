@@ -17,6 +17,9 @@ use crate::terms::{
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
+/// Korea: what was collected to ask is destroyed within five days (표준 개인정보 보호지침 art. 13).
+const KOREA: SignedDuration = SignedDuration::from_hours(5 * 24);
+
 /// What is asked.
 pub struct ConsentAsk {
     /// The person.
@@ -73,7 +76,12 @@ impl App {
         }
         let id = ConsentId(subject.partition.mark(Uuid::now_v7()));
         let key = self.consent_key(party, &id);
-        let request = self.asked(&ask, &decided, now)?;
+        self.count_party(party, now).await?;
+        self.count_scan(party, &format!("consent:{}", ask.subject), now).await?;
+        let held = self.held(&self.held_key(party, &ask.decision), now).await?;
+        // What was collected for a request that is refused or not answered is gone five days later at the latest.
+        let collected = if held.is_some() { decided.decided_at } else { now };
+        let request = self.asked(&ask, &decided, (now, collected))?;
         let consent = match Consent::requested(id, party.clone(), request, Some(Uuid::new_v4())) {
             Ok(consent) => consent,
             Err(why) => return Ok(Err(why)),
@@ -131,7 +139,7 @@ impl App {
             if held.subject != subject.handle {
                 return Err(Error::UnknownDecision);
             }
-            if held.until <= now {
+            if held.gone || held.until <= now {
                 return Err(Error::DecisionTooOld);
             }
             let sealed = self.move_sealed(&held_key, &held, to).await?;
@@ -143,7 +151,7 @@ impl App {
             let consent = &loaded.record.consent;
             let asked_with = consent.request().map(|request| request.decision);
             if let (true, true, Some(memory)) =
-                (consent.in_force(now), asked_with == Some(*decision), loaded.memory.as_ref())
+                (loaded.in_force(now), asked_with == Some(*decision), loaded.memory.as_ref())
             {
                 let (sealed, own) = self.remember(to, memory).await?;
                 let batch = batch.require(loaded.key, Expect::Version(loaded.version));
@@ -165,7 +173,12 @@ impl App {
         }
     }
 
-    fn asked(&self, ask: &ConsentAsk, decided: &DecisionRecord, now: Timestamp) -> Result<Request, Error> {
+    fn asked(
+        &self,
+        ask: &ConsentAsk,
+        decided: &DecisionRecord,
+        (now, collected): (Timestamp, Timestamp),
+    ) -> Result<Request, Error> {
         let decision = &decided.decision;
         let Outcome::ConsentRequired { guardian_min_age, legal_guardian } = *decision.outcome() else {
             return Err(Error::ConsentNotRequired);
@@ -183,7 +196,8 @@ impl App {
             policy: decision.policy(),
             controller: self.controller(&decided.relying_party)?,
             requested_at: now,
-            answer_by: later(now, SignedDuration::from_hours(i64::from(self.consent.answer_hours))),
+            answer_by: later(now, SignedDuration::from_hours(i64::from(self.consent.answer_hours)))
+                .min(later(collected, KOREA)),
         })
     }
 

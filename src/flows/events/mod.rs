@@ -78,13 +78,18 @@ impl App {
             let mut lane = Vec::new();
             for link in links {
                 let place = Place { partition, seq: link.seq };
-                let told = Happened::of(link.entry().map_err(|_| Error::Broken)?);
+                cursor.advance(place);
+                let Ok(entry) = link.entry() else {
+                    // Recorded by a newer version, or damaged: it must not hold up what comes after it.
+                    tracing::error!(partition = partition.number(), seq = link.seq, "an entry cannot be read");
+                    continue;
+                };
+                let told = Happened::of(entry);
                 if let Some((party, happened)) = told
                     && wanted.has(&party, happened.kind)
                 {
                     lane.push(Event { place, happened });
                 }
-                cursor.advance(place);
             }
             lanes.push(lane.into_iter());
         }

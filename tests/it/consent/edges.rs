@@ -255,7 +255,9 @@ async fn a_new_request_takes_the_place_of_an_open_one() {
     let world = World::start().await;
     let first = world.requested("minsu", &fifteen()).await;
     let second = world.requested("minsu", &fifteen()).await;
-    assert_eq!(world.get_consent(&first.id).await.state(), ConsentState::Superseded);
+    let gone = world.get_consent(&first.id).await;
+    assert_eq!(gone.state(), ConsentState::Superseded);
+    assert!(gone.decision_id.is_empty() && gone.events.is_empty(), "what was never given leaves nothing");
     assert_eq!(world.get_consent(&second.id).await.state(), ConsentState::Requested);
     world.guardian_card(&second.id, "read 1980-01-02").await;
     let old = proto::RespondRequest { consent_id: first.id.clone(), ..world.grant_request(&first) };
@@ -386,4 +388,96 @@ async fn only_known_actors_and_methods_and_keys_are_taken() {
     let error = world.verify_guardian(&asked.id, scan).await.unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
     assert_eq!(kinds(&world.get_consent(&asked.id).await).last(), Some(&"consent.given"));
+}
+
+#[tokio::test]
+async fn a_consent_asked_for_with_a_stated_age_does_not_carry_over_to_the_age_on_a_document() {
+    let world = World::start().await;
+    let mut declared = ask("minsu", "declared", "");
+    declared.evidence = Some(proto::check_age_request::Evidence::DeclaredBirthDate(fifteen()));
+    let decision = world.check(declared).await.unwrap().decision_id;
+    let asked = world.request_with(world.consent_request("minsu", &decision, &[VerificationMethod::IdScan])).await;
+    world.guardian_card(&asked.id, "read 1980-01-02").await;
+    world.respond(world.grant_request(&asked)).await;
+    // 13 by the document: in Korea the law asks for the guardian, and for more than a card.
+    let thirteen = world.check(ask("minsu", "thirteen", &format!("read {}", born(14, 30)))).await.unwrap();
+    let Some(Checked::ConsentRequired(required)) = thirteen.outcome else { panic!("{:?}", thirteen.outcome) };
+    assert!(required.legal_guardian);
+    let same = world.check(ask("minsu", "fifteen", &format!("read {}", fifteen()))).await.unwrap();
+    assert!(matches!(same.outcome, Some(Checked::Allowed(_))), "the date that was consented to");
+}
+
+#[tokio::test]
+async fn while_a_report_is_open_a_consent_is_not_enough() {
+    let world = World::start().await;
+    let asked = world.given("minsu", &fifteen()).await;
+    let report = proto::ReportUnderageRequest {
+        subject_ref: "minsu".to_owned(),
+        reporter: Reporter::Staff.into(),
+        consent_id: String::new(),
+        idempotency_key: "r-1".to_owned(),
+    };
+    world.age_gate().report_underage(world.authorized(SHOP, report)).await.unwrap();
+    let doubted = world.check_by_consent("minsu", &asked.id).await.unwrap_err();
+    assert_eq!(reason(&doubted), "CONSENT_NOT_IN_FORCE");
+    world.check(ask("minsu", "shown", &format!("read {}", fifteen()))).await.unwrap();
+    world.check_by_consent("minsu", &asked.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_card_that_contradicts_itself_erases_nobody() {
+    let world = World::start().await;
+    let asked = world.given("minsu", &fifteen()).await;
+    let doubtful = world.check(ask("minsu", "doubtful", &format!("conflict {}", born(12, 0)))).await.unwrap();
+    assert!(matches!(doubtful.outcome, Some(Checked::Inconsistent(_))));
+    assert_eq!(world.get_consent(&asked.id).await.state(), ConsentState::Given);
+}
+
+#[tokio::test]
+async fn the_relying_party_neither_widens_nor_confirms_what_a_guardian_granted() {
+    let world = World::start().await;
+    let asked = world.requested("minsu", &fifteen()).await;
+    world.guardian_card(&asked.id, "read 1980-01-02").await;
+    let mut least = world.grant_request(&asked);
+    let Some(proto::respond_request::Answer::Grant(grant)) = &mut least.answer else { panic!() };
+    grant.purposes = vec![ConsentPurpose::Collection.into()];
+    world.respond(least).await;
+    for actor in [ConsentActor::RelyingParty, ConsentActor::Guardian] {
+        let wider = proto::ChangeScopeRequest {
+            consent_id: asked.id.clone(),
+            purposes: crate::support::purposes(),
+            actor: actor.into(),
+            idempotency_key: format!("wider-{}", actor.as_str_name()),
+            language: String::new(),
+        };
+        let answer = world.consents().change_scope(world.authorized(SHOP, wider)).await.unwrap().into_inner();
+        let Some(proto::change_scope_response::Outcome::NotPossible(why)) = answer.outcome else { panic!() };
+        assert_eq!(why.reason(), NotPossibleReason::PurposeNotRequested);
+    }
+    let longer = proto::ReaffirmRequest {
+        consent_id: asked.id.clone(),
+        actor: ConsentActor::RelyingParty.into(),
+        idempotency_key: "longer".to_owned(),
+        language: String::new(),
+    };
+    let answer = world.consents().reaffirm(world.authorized(SHOP, longer)).await.unwrap().into_inner();
+    assert!(matches!(answer.outcome, Some(proto::reaffirm_response::Outcome::NotPossible(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_being_read_when_a_person_is_erased_is_not_recorded() {
+    let world = World::start().await;
+    let begun = world.script.begun();
+    let check = world.check(ask("minsu", "slow", &format!("hold read {}", fifteen())));
+    let erase = async {
+        world.script.until_begun(begun + 1).await;
+        world.erase("minsu").await;
+        world.script.let_go();
+    };
+    let (checked, ()) = tokio::join!(check, erase);
+    assert_eq!(reason(&checked.unwrap_err()), "IN_PROGRESS");
+    let consents = proto::ListConsentsRequest { subject_ref: "minsu".to_owned() };
+    let listed = world.consents().list_consents(world.authorized(SHOP, consents)).await.unwrap().into_inner();
+    assert!(listed.consents.is_empty());
+    assert!(!events(&world).await.iter().any(|entry| matches!(entry, Entry::Decided(_))));
 }

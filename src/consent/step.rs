@@ -226,7 +226,7 @@ impl Consent {
         may_change(actor, self.subject_acts())?;
         // Nobody confirms their own permission.
         if actor == ConsentActor::RelyingParty {
-            return Err(NotPossible::GuardianAccessEnded);
+            return Err(NotPossible::ActorNotAllowed);
         }
         if lapses_at <= now {
             return Err(NotPossible::Ended);

@@ -1,17 +1,21 @@
 //! From what was shown to a decision that is not recorded yet: by a document, by a statement, or by the consent of a
 //! guardian and the document behind it.
 
-use super::consent::Loaded;
+use super::consent::{Course, Loaded, StepNote};
 use super::subject::Subject;
 use super::{App, Call, Error};
 use crate::age::BirthDate;
 use crate::audit::ImageLife;
+use crate::consent::{Event, Purge};
 use crate::evidence::validate::Verdict;
 use crate::policy::{self, Basis, Consented, Decision, Facts, Remembered, Rule};
 use crate::secret::Sensitive;
-use crate::store::{Key, Space, Version};
-use crate::terms::ConsentId;
+use crate::store::{Batch, Expect, Key, KeyId, Space, Version};
+use crate::terms::{ConsentActor, ConsentId};
 use jiff::Timestamp;
+
+/// How many consents one decision ends at once; a person has one or two.
+const AT_ONCE: usize = 5;
 
 /// A decision that is not recorded yet.
 pub(super) struct Found {
@@ -22,6 +26,8 @@ pub(super) struct Found {
     pub consent: Option<InForce>,
     /// What a consent that is asked for next has to know.
     pub remember: Option<Remembered>,
+    /// The person's consents that were asked for with another date of birth than a sufficient document shows.
+    pub contradicted: Vec<Loaded>,
 }
 
 /// A consent that is in force, as it was read.
@@ -59,6 +65,12 @@ impl App {
         };
         let facts = Facts { consent: consent.as_ref().map(|consent| consent.what), ..self.facts(&of.party) };
         let decision = policy::decide(rule, basis, &facts, disposed_at)?;
+        let contradicted = match &read.verdict {
+            Verdict::Read(evidence) if decision.suffices() && !decision.keeps_nothing() => {
+                self.contradicted(of, &evidence.birth).await?
+            }
+            Verdict::Read(_) | Verdict::Unreadable(_) => Vec::new(),
+        };
         let remember = match read.verdict {
             Verdict::Read(evidence) if asks_for_guardian(&decision) => Some(Remembered {
                 birth: evidence.birth,
@@ -69,7 +81,7 @@ impl App {
             Verdict::Read(_) | Verdict::Unreadable(_) => None,
         };
         let image = Some(ImageLife { received_at, disposed_at });
-        Ok(Found { decision, at: disposed_at, image, consent, remember })
+        Ok(Found { decision, at: disposed_at, image, consent, remember, contradicted })
     }
 
     pub(super) async fn decide_by_declaration(
@@ -85,7 +97,7 @@ impl App {
         }
         let remember =
             asks_for_guardian(&decision).then_some(Remembered { birth, assurance: None, kind: None, suffices: false });
-        Ok(Found { decision, at: now, image: None, consent: None, remember })
+        Ok(Found { decision, at: now, image: None, consent: None, remember, contradicted: Vec::new() })
     }
 
     /// Decides by the document behind a consent that is in force for this person, place and purpose.
@@ -107,7 +119,38 @@ impl App {
         let facts = Facts { consent: Some(consent.what), ..self.facts(&of.party) };
         let decision = policy::decide(rule, Basis::Remembered(memory), &facts, now)?;
         let consent = Some(consent);
-        Ok(Found { decision, at: now, image: None, consent, remember: None })
+        Ok(Found { decision, at: now, image: None, consent, remember: None, contradicted: Vec::new() })
+    }
+
+    /// The consents that live and were asked for with another date of birth, as many as one batch can end.
+    async fn contradicted(&self, of: &Subject, birth: &BirthDate) -> Result<Vec<Loaded>, Error> {
+        let mut found = Vec::new();
+        for loaded in self.siblings(&of.party, &of.handle, of.partition).await? {
+            let lives = loaded.record.consent.purge() == Purge::Nothing;
+            if lives && loaded.memory.as_ref().is_some_and(|memory| memory.birth != *birth) && found.len() < AT_ONCE {
+                found.push(loaded);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Adds to a batch the end of a consent that was asked for with another date of birth.
+    pub(super) fn end_contradicted(
+        &self,
+        batch: Batch,
+        loaded: &Loaded,
+        now: Timestamp,
+        mut shreds: Vec<KeyId>,
+    ) -> Result<(Batch, Vec<KeyId>), Error> {
+        let mut course = Course::new(loaded.record.clone(), &loaded.rule, loaded.memory.as_ref());
+        course.catch_up(now);
+        let note = StepNote { actor: Some(ConsentActor::System), ..StepNote::default() };
+        // One that has ended by itself needs no other end.
+        let _ = course.take(Event::Superseded, now, &note);
+        let batch = batch.require(loaded.key, Expect::Version(loaded.version));
+        let batch = self.put_course(batch, loaded.key, Some(loaded), &course, now)?;
+        shreds.extend(course.record.shred);
+        Ok((batch, shreds))
     }
 
     /// The consent that is in force for this person, place and purpose, and was asked for with the same date of birth: one

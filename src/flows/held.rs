@@ -9,7 +9,7 @@ use crate::age::BirthDate;
 use crate::policy::Remembered;
 use crate::seal::Sealed;
 use crate::secret::Sensitive;
-use crate::store::{Key, KeyId, Version};
+use crate::store::{Key, KeyId, ShredKey, Version};
 use crate::terms::{AssuranceLevel, DocumentKind, Purpose, RelyingParty};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -46,6 +46,24 @@ impl App {
     /// Seals a reading for its place under a fresh key.
     pub(super) async fn remember(&self, place: &Key, remembered: &Remembered) -> Result<(Sealed, KeyId), Error> {
         let (id, own) = self.store.forge().await?;
+        Ok((self.seal_for(place, remembered, &own)?, id))
+    }
+
+    /// The same under the sealing key of today, if it was sealed under an older one.
+    pub(super) async fn resealed(
+        &self,
+        place: &Key,
+        remembered: &Remembered,
+        (sealed, key): (&Sealed, &KeyId),
+    ) -> Result<Option<Sealed>, Error> {
+        if !sealed.needs_reseal(&self.seal) {
+            return Ok(None);
+        }
+        let Some(own) = self.store.find_key(*key).await? else { return Ok(None) };
+        self.seal_for(place, remembered, &own).map(Some)
+    }
+
+    fn seal_for(&self, place: &Key, remembered: &Remembered, own: &ShredKey) -> Result<Sealed, Error> {
         let plain = Plain {
             birth: remembered.birth.expose(),
             assurance: remembered.assurance,
@@ -53,8 +71,7 @@ impl App {
             suffices: remembered.suffices,
         };
         let plain = Sensitive::new(encode(&plain)?);
-        let sealed = self.seal.seal(&own, &place.bytes(), &plain).map_err(|_| Error::Broken)?;
-        Ok((sealed, id))
+        self.seal.seal(own, &place.bytes(), &plain).map_err(|_| Error::Broken)
     }
 
     /// Opens what was sealed for its place. `None` where nobody can: its key was destroyed, or the sealing key is not

@@ -70,12 +70,14 @@ impl App {
         );
         let once = self.once(party, subject.partition, &ask.key, &[b"report", said.as_bytes()]);
         let key = self.report_key(party, &subject.handle, subject.partition);
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let now = self.now();
             if let Some(done) = self.replay(&once, now).await? {
                 return Ok(done);
             }
-            self.count_party(party, now).await?;
+            if attempt == 0 {
+                self.count_party(party, now).await?;
+            }
             let guardian_verified = self.guardian_stands_behind(&ask, &subject, party).await?;
             let open = self.open_report(&key, now).await?;
             let deadline = match &open {
@@ -92,8 +94,8 @@ impl App {
                 relying_party: party.clone(),
                 subject: subject.handle.clone(),
                 deadline,
-                guardian_verified,
-                due: false,
+                guardian_verified: guardian_verified || open.as_ref().is_some_and(|(open, _)| open.guardian_verified),
+                due: open.as_ref().is_some_and(|(open, _)| open.due),
             };
             let joins = open.is_some() && !guardian_verified;
             let expect = open.map_or(Expect::Absent, |(_, version)| Expect::Version(version));
@@ -164,18 +166,15 @@ impl App {
         if open.is_none() && consents.is_empty() && !held {
             return Ok(());
         }
-        self.forget(&subject.party, &subject.handle, subject.partition, hour_of(at)).await?;
-        let mut batch = Batch::new(subject.partition).record(Entry::ErasureRequired(ErasureRequired {
+        let told = Entry::ErasureRequired(ErasureRequired {
             at: hour_of(at),
             relying_party: subject.party.clone(),
             reason: ErasureReason::BelowBlockAge,
             report_id: open.as_ref().map(|(report, _)| report.id),
             consent_id: consents.iter().map(|loaded| loaded.record.consent.id()).max(),
-        }));
-        if open.is_some() {
-            batch = batch.delete(key);
-        }
-        self.write(batch, at).await.map(drop)
+        });
+        self.forget(&subject.party, &subject.handle, subject.partition, (hour_of(at), Some(told))).await?;
+        self.write(Batch::new(subject.partition).delete(key), at).await.map(drop)
     }
 
     /// Erases what is held about a person.
@@ -195,29 +194,28 @@ impl App {
         let report = self.report_key(party, &of.handle, of.partition);
         let under = self.subject_key(party, &of.handle, of.partition);
         let nothing = self.filed_under(&under).await?.is_empty() && self.store.get(&report, now).await?.is_none();
-        self.forget(party, &of.handle, of.partition, now).await?;
-        let mut batch = Batch::new(of.partition).delete(report);
-        if !nothing {
-            let erased = SubjectErased { at: now, relying_party: party.clone() };
-            batch = batch.record(Entry::SubjectErased(erased));
-        }
+        let erased = Entry::SubjectErased(SubjectErased { at: now, relying_party: party.clone() });
+        self.forget(party, &of.handle, of.partition, (now, (!nothing).then_some(erased))).await?;
+        let batch = Batch::new(of.partition).delete(report);
         self.write(self.settle(batch, &once, &Done::Erased, now)?, now).await?;
         Ok(())
     }
 
     /// Shrinks every consent of a person to its state and destroys what is sealed for them.
-    /// What is being decided about them at this moment is not recorded any more. `at` is what the record says.
+    /// What is being decided about them at this moment is not recorded any more. `at` is what the record says; what is
+    /// to be told of it is recorded first, so that no fault in between loses it (it may then be told twice).
     pub(super) async fn forget(
         &self,
         party: &RelyingParty,
         of: &Handle,
         partition: Partition,
-        at: Timestamp,
+        (at, told): (Timestamp, Option<Entry>),
     ) -> Result<(), Error> {
         let under = self.subject_key(party, of, partition);
         let (epoch, now) = (self.epoch_key(party, of, partition), self.now());
         let until = later(now, SignedDuration::from_hours(1));
-        self.write(Batch::new(partition).put(epoch, Vec::new(), Some(until)), now).await?;
+        let batch = Batch::new(partition).put(epoch, Vec::new(), Some(until));
+        self.write(told.into_iter().fold(batch, Batch::record), now).await?;
         for _ in 0..ATTEMPTS {
             let filed = self.filed_under(&under).await?;
             if filed.is_empty() {

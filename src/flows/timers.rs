@@ -97,6 +97,10 @@ impl App {
             Space::Report => Some(decode::<Report>(&stored.value)?.deadline),
             Space::Consent => {
                 let Some(loaded) = self.load_at(key).await? else { return Ok((None, Expect::Absent)) };
+                if loaded.record.sealed.is_some() && loaded.memory.is_none() {
+                    // When an age is reached cannot be told now: what is filed for it stays filed.
+                    return Err(Error::Broken);
+                }
                 let course = Course::new(loaded.record.clone(), &loaded.rule, loaded.memory.as_ref());
                 let next = if loaded.record.shred.is_some() { Some(now) } else { course.next_due() };
                 return Ok((next, Expect::Version(loaded.version)));
@@ -179,7 +183,7 @@ impl App {
                 Err(error) => return Err(unexpected(error)),
             }
         }
-        self.forget(&report.relying_party, &report.subject, key.partition(), now).await?;
+        self.forget(&report.relying_party, &report.subject, key.partition(), (now, None)).await?;
         let entry = Entry::ErasureRequired(ErasureRequired {
             at: report.deadline,
             relying_party: report.relying_party,

@@ -162,8 +162,12 @@ impl App {
         self.metrics.decided(OutcomeKind::of(decided.decision.outcome()).as_str());
         if decided.decision.keeps_nothing() {
             // First, so that a retry after a fault does it too. Not for a statement, nor for a document in doubt.
-            if decided.image.is_some() && *decided.decision.outcome() == policy::Outcome::Blocked {
-                self.below_block_age(&of, decided.at).await?;
+            if decided.decision.suffices() && *decided.decision.outcome() == policy::Outcome::Blocked {
+                let erased = self.below_block_age(&of, decided.at).await;
+                if let Err(error) = erased {
+                    self.release(&slip, &in_hand).await;
+                    return Err(error);
+                }
             }
             return self.keep_nothing(&slip, &in_hand, decided, &call.relying_party).await;
         }
@@ -205,7 +209,7 @@ impl App {
     ) -> Result<Answer, Error> {
         let relying_party = &of.party;
         let entry = entry(&found, in_hand.decision, relying_party);
-        let Found { decision, at, image, consent, .. } = found;
+        let Found { decision, at, image, consent, contradicted, .. } = found;
         let record = DecisionRecord {
             decided_at: at,
             relying_party: relying_party.clone(),
@@ -224,6 +228,10 @@ impl App {
         if image.is_some() && shows_age && record.decision.suffices() {
             batch = self.answer_report(batch, of, at).await?;
         }
+        let mut shreds = Vec::new();
+        for other in contradicted {
+            (batch, shreds) = self.end_contradicted(batch, &other, at, shreds)?;
+        }
         if let (Some(_), Some(consent)) = (record.decision.consent(), consent) {
             batch = batch.require(consent.key, Expect::Version(consent.version));
             if image.is_none() {
@@ -240,7 +248,12 @@ impl App {
         let committed =
             if self.now() < in_hand.lease { self.store.commit(batch, at).await } else { Err(CommitError::Conflict) };
         match (committed, made) {
-            (Ok(_), _) => self.answer(in_hand.decision, &record, subject),
+            (Ok(_), _) => {
+                for own in shreds {
+                    self.store.shred(own).await?;
+                }
+                self.answer(in_hand.decision, &record, subject)
+            }
             (Err(error), Some(own)) if error == CommitError::Conflict => {
                 self.store.shred(own).await?;
                 self.outrun(error)

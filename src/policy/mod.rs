@@ -229,10 +229,12 @@ impl Case<'_> {
             return (Outcome::inconsistent(vec![Reason::Inconsistent]), false);
         }
         self.used(DataKind::BirthDate);
-        if self.blocks(&evidence.birth) {
-            return (Outcome::Blocked, false);
-        }
         let specimen = evidence.signals.contains(&Signal::Specimen);
+        if self.blocks(&evidence.birth) {
+            // It blocks whatever it is worth; what follows for what is stored already depends on that.
+            let worth = Case { steps: Vec::new(), ..*self }.obstacles(evidence).is_empty();
+            return (Outcome::Blocked, worth && (!specimen || facts.specimens_accepted));
+        }
         if specimen && !facts.specimens_accepted {
             self.steps.push(Step::SpecimenRefused);
             return (Outcome::unreadable(vec![Reason::Specimen]), false);

@@ -181,6 +181,8 @@ closed_enum! {
         GuardianAccessEnded = "guardian_access_ended",
         /// The person may not act alone yet.
         SubjectTooYoung = "subject_too_young",
+        /// Whoever acts may not do this.
+        ActorNotAllowed = "actor_not_allowed",
         /// Nothing would change.
         NothingChanges = "nothing_changes",
         /// It was changed as often as it can be: ask for a new one.

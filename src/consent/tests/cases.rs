@@ -152,7 +152,7 @@ fn scope_shrinks_and_never_grows_without_another_yes() {
         assert_eq!(refused(&less, more, 4), Not::PurposeNotRequested, "that takes a new consent");
     }
     let longer = Event::Reaffirmed { actor: Actor::RelyingParty, lapses_at: at(24 * 700) };
-    assert_eq!(refused(&given, longer, 3), Not::GuardianAccessEnded, "nobody confirms their own permission");
+    assert_eq!(refused(&given, longer, 3), Not::ActorNotAllowed, "nobody confirms their own permission");
     let asked = asked("DE", true, &[EmailPlus]);
     assert_eq!(refused(&asked, change(Actor::Guardian, &[Collection]), 3), Not::NotGiven);
 }

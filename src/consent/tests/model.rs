@@ -157,7 +157,7 @@ impl Model {
             Event::Reaffirmed { actor, lapses_at } => {
                 self.actor(*actor)?;
                 if *actor == ConsentActor::RelyingParty {
-                    return Err(Not::GuardianAccessEnded);
+                    return Err(Not::ActorNotAllowed);
                 }
                 if *lapses_at <= now {
                     return Err(Not::Ended);

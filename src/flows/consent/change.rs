@@ -83,7 +83,15 @@ impl App {
             let mut course = Course::new(loaded.record.clone(), &loaded.rule, loaded.memory.as_ref());
             course.catch_up(now);
             if course.entries.is_empty() {
-                return Ok(Some(loaded));
+                match (&loaded.record.sealed, &loaded.record.key, &loaded.memory) {
+                    (Some(sealed), Some(own), Some(memory)) => {
+                        match self.resealed(&key, memory, (sealed, own)).await? {
+                            Some(sealed) => course.record.sealed = Some(sealed),
+                            None => return Ok(Some(loaded)),
+                        }
+                    }
+                    _ => return Ok(Some(loaded)),
+                }
             }
             let batch = self.batch(&loaded, &course, now)?;
             self.write(batch, now).await?;

@@ -77,7 +77,6 @@ impl App {
         let id = ConsentId(subject.partition.mark(Uuid::now_v7()));
         let key = self.consent_key(party, &id);
         self.count_party(party, now).await?;
-        self.count_scan(party, &format!("consent:{}", ask.subject), now).await?;
         let held = self.held(&self.held_key(party, &ask.decision), now).await?;
         // What was collected for a request that is refused or not answered is gone five days later at the latest.
         let collected = if held.is_some() { decided.decided_at } else { now };
@@ -87,6 +86,12 @@ impl App {
             Err(why) => return Ok(Err(why)),
         };
         let source = self.source(&subject, &ask.decision, &key, now).await?;
+        if let Err(refused) = self.count_scan(party, &format!("consent:{}", ask.subject), now).await {
+            if source.made {
+                self.store.shred(source.own).await?;
+            }
+            return Err(refused);
+        }
         let memory = self.recall(&key, &source.sealed, &source.own).await?;
         let guardian = ask.guardian.as_ref().map(|guardian| self.guardian(party, guardian));
         let record = ConsentRecord {

@@ -2,7 +2,8 @@
 //!
 //! There is no second log that could disagree with the first: an event is a projection of an audit entry, which was
 //! committed in one batch with the change that it tells of, so none can be lost and none be told that did not happen.
-//! Everything of one person lies in one partition, and a partition is told in its order. A follower pulls; what it has
+//! Everything that names one person's decisions and consents lies in one partition (who was turned away below the block
+//! age is named by nothing and may lie anywhere), and a partition is told in its order. A follower pulls; what it has
 //! not pulled costs nothing but its place in the log.
 
 mod cursor;

@@ -368,6 +368,7 @@ fn reason(of: NotPossible) -> proto::NotPossibleReason {
         NotPossible::LinkInvalid => proto::NotPossibleReason::LinkInvalid,
         NotPossible::GuardianAccessEnded => proto::NotPossibleReason::GuardianAccessEnded,
         NotPossible::SubjectTooYoung => proto::NotPossibleReason::SubjectTooYoung,
+        NotPossible::ActorNotAllowed => proto::NotPossibleReason::ActorNotAllowed,
         NotPossible::NothingChanges => proto::NotPossibleReason::NothingChanges,
         NotPossible::TooManyChanges => proto::NotPossibleReason::TooManyChanges,
     }

@@ -399,12 +399,27 @@ async fn a_consent_asked_for_with_a_stated_age_does_not_carry_over_to_the_age_on
     let asked = world.request_with(world.consent_request("minsu", &decision, &[VerificationMethod::IdScan])).await;
     world.guardian_card(&asked.id, "read 1980-01-02").await;
     world.respond(world.grant_request(&asked)).await;
+    let same = world.check(ask("minsu", "fifteen", &format!("read {}", fifteen()))).await.unwrap();
+    assert!(matches!(same.outcome, Some(Checked::Allowed(_))), "the date that was consented to");
     // 13 by the document: in Korea the law asks for the guardian, and for more than a card.
     let thirteen = world.check(ask("minsu", "thirteen", &format!("read {}", born(14, 30)))).await.unwrap();
     let Some(Checked::ConsentRequired(required)) = thirteen.outcome else { panic!("{:?}", thirteen.outcome) };
     assert!(required.legal_guardian);
-    let same = world.check(ask("minsu", "fifteen", &format!("read {}", fifteen()))).await.unwrap();
-    assert!(matches!(same.outcome, Some(Checked::Allowed(_))), "the date that was consented to");
+    // And the consent to another date is over, whatever it is shown for.
+    assert_eq!(world.get_consent(&asked.id).await.state(), ConsentState::Superseded);
+    let after = world.check_by_consent("minsu", &asked.id).await.unwrap_err();
+    assert_eq!(reason(&after), "CONSENT_NOT_IN_FORCE");
+}
+
+#[tokio::test]
+async fn a_childs_date_on_a_document_in_doubt_blocks_and_erases_nobody() {
+    let world = World::start().await;
+    let asked = world.given("minsu", &fifteen()).await;
+    for (n, picture) in ["unwitnessed", "specimen", "expired"].into_iter().enumerate() {
+        let answer = world.check(ask("minsu", &format!("doubt-{n}"), &format!("{picture} {}", born(12, 0)))).await;
+        assert!(matches!(answer.unwrap().outcome, Some(Checked::Blocked(_))), "{picture}");
+        assert_eq!(world.get_consent(&asked.id).await.state(), ConsentState::Given, "{picture}");
+    }
 }
 
 #[tokio::test]
@@ -461,7 +476,8 @@ async fn the_relying_party_neither_widens_nor_confirms_what_a_guardian_granted()
         language: String::new(),
     };
     let answer = world.consents().reaffirm(world.authorized(SHOP, longer)).await.unwrap().into_inner();
-    assert!(matches!(answer.outcome, Some(proto::reaffirm_response::Outcome::NotPossible(_))));
+    let Some(proto::reaffirm_response::Outcome::NotPossible(why)) = answer.outcome else { panic!() };
+    assert_eq!(why.reason(), NotPossibleReason::ActorNotAllowed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,6 +1,8 @@
 //! What is left in the store, byte by byte, when nothing may be.
 
 use crate::support::{SHOP, TurnedClock, Wilful, World};
+use idgate::seal::SealRing;
+use idgate::secret::Sensitive;
 use idgate::server::proto::{self, ConsentActor, ConsentState, VerificationMethod};
 use std::sync::Arc;
 
@@ -147,4 +149,26 @@ async fn a_server_killed_between_the_record_and_the_key_finishes_when_it_is_back
     world.app.run_due().await.unwrap();
     assert_eq!(sealed_keys(&world), base, "the timers have finished it");
     assert_eq!(world.get_consent(&asked.id).await.state(), ConsentState::Refused);
+}
+
+#[tokio::test]
+async fn sealing_keys_are_rotated_while_consents_live() {
+    let ring = |current: u8, older: &[u8]| {
+        let key = |byte: &u8| Sensitive::new([*byte; 32]);
+        SealRing::new(key(&current), older.iter().map(key).collect())
+    };
+    let world = World::with(|_| {}, |app| app.seal = ring(1, &[])).await;
+    let born = crate::support::born(15, -40);
+    let (seen, unseen) = (world.given("seen", &born).await, world.given("unseen", &born).await);
+    let world = world.restart(|app| app.seal = ring(2, &[1])).await;
+    world.get_consent(&seen.id).await;
+    let world = world.restart(|app| app.seal = ring(2, &[])).await;
+    world.check_by_consent("seen", &seen.id).await.unwrap();
+    let lost = world.check_by_consent("unseen", &unseen.id).await.unwrap_err();
+    assert_eq!(crate::support::reason(&lost), "CONSENT_NOT_IN_FORCE", "what cannot be opened permits nothing");
+    // And it can be withdrawn and erased all the same.
+    let withdrawn = world.withdraw(&unseen.id, ConsentActor::Guardian).await;
+    assert!(matches!(withdrawn, proto::withdraw_response::Outcome::Withdrawn(_)), "{withdrawn:?}");
+    world.erase("unseen").await;
+    assert_eq!(world.get_consent(&unseen.id).await.state(), ConsentState::Erased);
 }

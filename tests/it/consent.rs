@@ -3,5 +3,6 @@
 mod clocks;
 mod edges;
 mod races;
+mod random;
 mod story;
 mod traces;

@@ -17,7 +17,6 @@ use crate::terms::{
 };
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -163,12 +162,6 @@ impl Untraced {
 pub fn hour_of(at: Timestamp) -> Timestamp {
     let second = at.as_second();
     Timestamp::from_second(second - second.rem_euclid(3600)).unwrap_or(Timestamp::MIN)
-}
-
-/// The beginning of the month that `at` lies in, by UTC: all that is kept of the moment at which an age was reached.
-pub fn month_of(at: Timestamp) -> Timestamp {
-    let month = TimeZone::UTC.to_datetime(at).date().first_of_month();
-    month.to_zoned(TimeZone::UTC).map_or(Timestamp::MIN, |start| start.timestamp())
 }
 
 /// When an image came in and when its last copy was overwritten (domain 7.3: image lifecycle timestamps).

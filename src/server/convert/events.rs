@@ -1,9 +1,10 @@
 //! Between events and their messages.
 
 use super::super::proto;
+use super::consent::{purpose as consent_purpose, state as consent_state};
 use super::{BadField, Problem, bad, timestamp};
 use crate::flows::events::{Cursor, Event, Wanted};
-use crate::terms::{ConsentPurpose, ConsentState, EventKind, RelyingParty};
+use crate::terms::{EventKind, RelyingParty};
 
 /// What Watch asks: what is wanted, and from where.
 pub fn wanted(relying_party: RelyingParty, wire: &proto::WatchRequest) -> Result<(Wanted, Cursor), BadField> {
@@ -70,39 +71,10 @@ fn event_type(kind: EventKind) -> proto::EventType {
     }
 }
 
-fn consent_state(state: ConsentState) -> proto::ConsentState {
-    match state {
-        ConsentState::Requested => proto::ConsentState::Requested,
-        ConsentState::NoticeSent => proto::ConsentState::NoticeSent,
-        ConsentState::InReview => proto::ConsentState::InReview,
-        ConsentState::GuardianVerified => proto::ConsentState::GuardianVerified,
-        ConsentState::Given => proto::ConsentState::Given,
-        ConsentState::Refused => proto::ConsentState::Refused,
-        ConsentState::TimedOut => proto::ConsentState::TimedOut,
-        ConsentState::Withdrawn => proto::ConsentState::Withdrawn,
-        ConsentState::Expired => proto::ConsentState::Expired,
-        ConsentState::Superseded => proto::ConsentState::Superseded,
-        ConsentState::AgedOut => proto::ConsentState::AgedOut,
-        ConsentState::Erased => proto::ConsentState::Erased,
-    }
-}
-
-fn consent_purpose(purpose: ConsentPurpose) -> proto::ConsentPurpose {
-    match purpose {
-        ConsentPurpose::Collection => proto::ConsentPurpose::Collection,
-        ConsentPurpose::ThirdPartyDisclosure => proto::ConsentPurpose::ThirdPartyDisclosure,
-        ConsentPurpose::Marketing => proto::ConsentPurpose::Marketing,
-        ConsentPurpose::Personalisation => proto::ConsentPurpose::Personalisation,
-        ConsentPurpose::PublicProfile => proto::ConsentPurpose::PublicProfile,
-        ConsentPurpose::Location => proto::ConsentPurpose::Location,
-        ConsentPurpose::CrossBorderTransfer => proto::ConsentPurpose::CrossBorderTransfer,
-        ConsentPurpose::AutomatedDecision => proto::ConsentPurpose::AutomatedDecision,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terms::{ConsentPurpose, ConsentState};
 
     /// The wire's spelling of a value is the domain's, in capitals behind the enum's name.
     #[test]

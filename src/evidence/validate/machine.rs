@@ -54,8 +54,9 @@ pub(super) fn judge(zone: &Zone, visual: &Visual, today: Date) -> Option<Finding
     let outvoted = |r: &Reading| r.place.same_row(&one.place) && strength(r) < best && passes(r) < passes(one);
     // Another zone in the picture is another person's, however weak its reading. One without a year is misread filler.
     let elsewhere = |r: &Reading| r.birth.year.is_some() && !same_print(&r.place, &one.place);
+    let next_line = |r: &Reading| best == Strength::Composite && beside(r, one);
     let weighty = |r: &Reading| strength(r) >= best.min(Strength::Both) && !outvoted(r);
-    let contradicts = |r: &Reading| r.birth != one.birth && (elsewhere(r) || weighty(r));
+    let contradicts = |r: &Reading| r.birth != one.birth && !next_line(r) && (elsewhere(r) || weighty(r));
     if zone.readings.iter().any(contradicts) {
         return Some(Finding::refused(kind, &[Reason::NumberUnreadable, Reason::Inconsistent]).with(&[], &wants));
     }
@@ -78,6 +79,14 @@ fn own_block(band: &Place, reading: &Place) -> bool {
     let drop = (band.centre().1 - reading.centre().1).abs();
     let gap = band.left.max(reading.left) - band.right.min(reading.right);
     drop < 5.0 * h && gap < 2.0 * h
+}
+
+/// Whether a reading is only the line next to the one believed: a document number, optional data or names that look
+/// like dates. The date line of another document is two lines away at least.
+fn beside(r: &Reading, one: &Reading) -> bool {
+    let drop = (r.place.centre().1 - one.place.centre().1).abs();
+    let next = !same_print(&r.place, &one.place) && drop < 2.5 * one.place.height().max(1.0);
+    strength(r) < Strength::Composite && next && own_block(&r.place, &one.place)
 }
 
 /// How many passes gave this date with both its digits holding.

@@ -88,6 +88,10 @@ fn core_at(row: &[u8], at: usize) -> Option<Core> {
     if !beside_nationality(row, at, if no_expiry { 0 } else { 1 }) {
         return None;
     }
+    // Names between fillers look like this: letters taken for digits, a date in part, and nothing after it.
+    if no_expiry && birth_mended && birth.contains(&b'<') {
+        return None;
+    }
     let expiry_holds = holds(&text[8..14], text[14]) || (no_expiry && text[14] == b'<');
     Some(Core { at, text, birth_holds, expiry_holds, birth_mended })
 }

@@ -66,6 +66,7 @@ pub mod consent;
 pub mod evidence;
 pub mod flows;
 pub mod policy;
+pub mod rights;
 pub mod seal;
 pub mod secret;
 pub mod server;

@@ -131,7 +131,9 @@ uuid_name!(
 );
 
 mod consent;
+mod rights;
 pub use consent::*;
+pub use rights::*;
 
 /// Names the exact rule table a decision was made with: SHA-256 over its canonical form. Written as 64 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]

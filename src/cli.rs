@@ -5,6 +5,7 @@
 
 mod demo;
 mod keys;
+mod rights;
 mod scan;
 mod serve;
 mod token;
@@ -48,6 +49,9 @@ enum Command {
     /// Look at the rules.
     #[command(subcommand)]
     Policy(Policy),
+    /// Look at the rights of persons: what must be shown for them, and until when they are answered.
+    #[command(subcommand)]
+    Rights(rights::Action),
 }
 
 #[derive(Subcommand)]
@@ -148,6 +152,7 @@ fn run(command: Command) -> Outcome {
             print!("{}", config::policy_table()?);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Rights(action) => rights::run(action),
     }
 }
 

@@ -5,12 +5,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message;
 
 /// The files that hold a service each, and what they share.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "idgate/v1/age_gate.proto",
     "idgate/v1/consent.proto",
     "idgate/v1/document.proto",
     "idgate/v1/event.proto",
     "idgate/v1/key.proto",
+    "idgate/v1/rights.proto",
     "idgate/v1/types.proto",
 ];
 

@@ -8,8 +8,10 @@
 //! no I/O. The hash covers the bytes of the body as they were written, so links stay valid when entries gain fields.
 
 mod moved;
+mod rights;
 
 pub use moved::{ConsentMoved, ErasureRequired, GuardianRefused, ReportClosed, Reported, SubjectErased};
+pub use rights::{AgeRecheckRequired, LockChanged, RightsMoved};
 
 use crate::policy::{Decision, Outcome};
 use crate::terms::{
@@ -70,6 +72,15 @@ pub enum Entry {
     /// A person was erased here.
     #[serde(rename = "subject.erased")]
     SubjectErased(SubjectErased),
+    /// A rights request moved.
+    #[serde(rename = "rights.moved")]
+    RightsMoved(Box<RightsMoved>),
+    /// An account was locked or unlocked for rights requests.
+    #[serde(rename = "rights.lock")]
+    LockChanged(LockChanged),
+    /// A date of birth was corrected: the age must be checked anew.
+    #[serde(rename = "age.recheck")]
+    AgeRecheckRequired(AgeRecheckRequired),
 }
 
 /// What a decision came to.

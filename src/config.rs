@@ -47,6 +47,8 @@ pub struct Settings {
     pub checks: flows::Settings,
     /// Guardian consent.
     pub consent: flows::consent::Settings,
+    /// Rights requests.
+    pub rights: flows::rights::Settings,
     /// How tokens are made.
     pub tokens: Tokens,
     /// Who may call.
@@ -185,6 +187,12 @@ impl Settings {
                 self.consent.controllers.values().any(|controller| controller.check().is_err()),
                 "consent.controllers: only recipients may be empty, and texts have at most 512 characters",
             ),
+            (!(6..=10).contains(&self.rights.code_digits), "rights.code_digits must be 6 to 10"),
+            (!(1..=10).contains(&self.rights.code_tries), "rights.code_tries must be 1 to 10"),
+            (!(1..=100).contains(&self.rights.codes_per_hour), "rights.codes_per_hour must be 1 to 100"),
+            (!(1..=100).contains(&self.rights.lock_after), "rights.lock_after must be 1 to 100"),
+            (self.rights.repeated_from == 0, "rights.repeated_from must not be 0"),
+            (!(730..=36_500).contains(&self.rights.record_days), "rights.record_days must be 730 to 36500"),
             (self.server.call_seconds == 0, "server.call_seconds must not be 0"),
             (self.ocr.read_seconds == 0, "ocr.read_seconds must not be 0"),
             (self.server.image_bytes == 0, "server.image_bytes must not be 0"),

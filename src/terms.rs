@@ -306,6 +306,10 @@ closed_enum! {
         ConsentRead = "consent.read",
         /// Follow what happens.
         EventRead = "event.read",
+        /// Take rights requests, verify who asks and close them.
+        RightsWrite = "rights.write",
+        /// Read rights requests and when they are due.
+        RightsRead = "rights.read",
         /// Report that an account belongs to a child.
         ReportWrite = "report.write",
         /// Erase a subject.

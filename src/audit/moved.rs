@@ -3,7 +3,7 @@
 use super::ImageLife;
 use crate::terms::{
     ConsentActor, ConsentId, ConsentPurpose, ConsentState, DecisionId, ErasureReason, EventKind, GuardianProblem,
-    PolicyDigest, Reason, RelyingParty, ReportId, Reporter, RuleId, VerificationMethod,
+    PolicyDigest, Reason, RelyingParty, ReportId, Reporter, RequestId, RuleId, VerificationMethod,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -109,6 +109,9 @@ pub struct ErasureRequired {
     /// The consent behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent_id: Option<ConsentId>,
+    /// The rights request behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
 }
 
 /// What was held about a person is erased.

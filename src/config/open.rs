@@ -7,6 +7,8 @@ use crate::flows::pool::ReadImage;
 use crate::flows::webhooks::{self, Webhook, WebhookError};
 use crate::flows::{self, App, Pool};
 use crate::policy::rules::{RuleSet, TableError};
+use crate::rights::clock::{CalendarError, Calendars};
+use crate::rights::table::{RightsTable, RightsTableError};
 use crate::seal::SealRing;
 use crate::secret::Sensitive;
 use crate::store::embedded::{self, Embedded};
@@ -50,6 +52,12 @@ pub enum OpenError {
     /// The rule table is broken.
     #[error("rules: {0}")]
     Rules(#[from] TableError),
+    /// The rights table is broken.
+    #[error("rights: {0}")]
+    Rights(#[from] RightsTableError),
+    /// The calendars are broken.
+    #[error("calendars: {0}")]
+    Calendars(#[from] CalendarError),
     /// Development keys in production.
     #[error("production refuses development keys: {0}")]
     DevelopmentKeys(&'static str),
@@ -165,6 +173,9 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
         metrics,
         settings: settings.checks.clone(),
         consent: consent(settings),
+        rights: settings.rights.clone(),
+        rights_table: RightsTable::embedded()?,
+        calendars: Calendars::embedded()?,
         image_bytes: settings.server.image_bytes,
         clock: Box::new(Timestamp::now),
     })

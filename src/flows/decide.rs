@@ -112,7 +112,8 @@ impl App {
         };
         // What is in doubt is the very reading behind it.
         let report = self.report_key(&of.party, &of.handle, of.partition);
-        if self.store.get(&report, now).await?.is_some() {
+        let recheck = self.recheck_key(&of.party, &of.handle, of.partition);
+        if self.store.get(&report, now).await?.is_some() || self.store.get(&recheck, now).await?.is_some() {
             return Err(Error::ConsentNotInForce);
         }
         let consent = in_force(&loaded).ok_or(Error::ConsentNotInForce)?;

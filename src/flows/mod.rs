@@ -17,6 +17,7 @@ mod once;
 pub mod pool;
 mod records;
 mod reports;
+pub mod rights;
 pub mod scan;
 mod subject;
 mod timers;
@@ -41,6 +42,7 @@ pub use crate::tokens::callers::Caller;
 pub use crate::tokens::{Rejected, Token};
 
 use crate::policy::{Facts, Misuse, RuleSet};
+use crate::rights::{clock::Calendars, table::RightsTable};
 use crate::seal::SealRing;
 use crate::store::{CommitError, Handles, Stirred, Store};
 use crate::telemetry::Metrics;
@@ -104,6 +106,12 @@ pub struct App {
     pub settings: Settings,
     /// What was configured for guardian consent.
     pub consent: consent::Settings,
+    /// What was configured for rights requests.
+    pub rights: rights::Settings,
+    /// What holds for which right.
+    pub rights_table: RightsTable,
+    /// On which days offices are closed.
+    pub calendars: Calendars,
     /// The most bytes of one picture.
     pub image_bytes: usize,
     /// Tells the time.
@@ -147,6 +155,9 @@ pub enum Error {
     /// There is no such consent, or it is not this caller's or not this person's.
     #[error("no such consent")]
     UnknownConsent,
+    /// There is no such rights request, or it is not this caller's or not this person's.
+    #[error("no such rights request")]
+    UnknownRequest,
     /// The decision did not ask for a guardian.
     #[error("this decision asks for no guardian's consent")]
     ConsentNotRequired,

@@ -7,7 +7,7 @@ use super::idempotency::{digest, hex};
 use super::records::{decode, encode};
 use super::{App, Error};
 use crate::store::{Batch, Expect, Key, Partition, Space};
-use crate::terms::{GuardianProblem, IdempotencyKey, Reason, RelyingParty, ReportId};
+use crate::terms::{GuardianProblem, IdempotencyKey, Reason, RelyingParty, ReportId, RequestId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +54,16 @@ pub enum Done {
     },
     /// A person was erased.
     Erased,
+    /// A rights request was taken.
+    Opened {
+        /// Its name.
+        request: RequestId,
+    },
+    /// What a requester showed was looked at.
+    Proved {
+        /// Whether it holds.
+        accepted: bool,
+    },
 }
 
 #[derive(Serialize, Deserialize)]

@@ -172,6 +172,7 @@ impl App {
             reason: ErasureReason::BelowBlockAge,
             report_id: open.as_ref().map(|(report, _)| report.id),
             consent_id: consents.iter().map(|loaded| loaded.record.consent.id()).max(),
+            request_id: None,
         });
         self.forget(&subject.party, &subject.handle, subject.partition, (hour_of(at), Some(told))).await?;
         self.write(Batch::new(subject.partition).delete(key), at).await.map(drop)
@@ -196,7 +197,8 @@ impl App {
         let nothing = self.filed_under(&under).await?.is_empty() && self.store.get(&report, now).await?.is_none();
         let erased = Entry::SubjectErased(SubjectErased { at: now, relying_party: party.clone() });
         self.forget(party, &of.handle, of.partition, (now, (!nothing).then_some(erased))).await?;
-        let batch = Batch::new(of.partition).delete(report);
+        let recheck = self.recheck_key(party, &of.handle, of.partition);
+        let batch = Batch::new(of.partition).delete(report).delete(recheck);
         self.write(self.settle(batch, &once, &Done::Erased, now)?, now).await?;
         Ok(())
     }
@@ -276,7 +278,8 @@ impl App {
         }
         let subject = self.subject(party, &claims.audience.subject);
         let key = self.report_key(party, &subject.handle, subject.partition);
-        if self.store.get(&key, now).await?.is_some() {
+        let recheck = self.recheck_key(party, &subject.handle, subject.partition);
+        if self.store.get(&key, now).await?.is_some() || self.store.get(&recheck, now).await?.is_some() {
             return Ok(TokenState::ReverificationRequired);
         }
         Ok(TokenState::Active)

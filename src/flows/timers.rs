@@ -1,5 +1,5 @@
 //! What happens because time passes: unanswered requests, lapsed consents, ages that are reached, readings that nobody
-//! asked a consent for, reports that nobody answered.
+//! asked a consent for, reports that nobody answered, rights requests whose time is over.
 //!
 //! What is due is filed under its month, in that month under its day, and on that day under its minute, by a keyed name:
 //! a copy of the store does not tell who has a birthday when. Every server looks at everything since the last minute that
@@ -10,6 +10,7 @@ use super::consent::{ConsentRecord, Course};
 use super::held::Held;
 use super::records::{decode, encode};
 use super::reports::Report;
+use super::rights::RightsRecord;
 use super::subject::{DAY, Slot, minute, month};
 use super::{App, Error, later, unexpected};
 use crate::audit::{Entry, ErasureRequired};
@@ -73,6 +74,7 @@ impl App {
             Space::Consent => self.consent_due(key).await?,
             Space::Held => self.held_due(key).await?,
             Space::Report => self.report_due(key).await?,
+            Space::Rights => self.rights_due(key).await?,
             _ => false,
         };
         let (next, seen) = self.next_due(key).await?;
@@ -95,6 +97,7 @@ impl App {
         let next = match key.space() {
             Space::Held => Some(decode::<Held>(&stored.value)?.until),
             Space::Report => Some(decode::<Report>(&stored.value)?.deadline),
+            Space::Rights => decode::<RightsRecord>(&stored.value)?.next_due(now),
             Space::Consent => {
                 let Some(loaded) = self.load_at(key).await? else { return Ok((None, Expect::Absent)) };
                 if loaded.record.sealed.is_some() && loaded.memory.is_none() {
@@ -194,6 +197,7 @@ impl App {
             },
             report_id: Some(report.id),
             consent_id: None,
+            request_id: None,
         });
         let batch = Batch::new(key.partition()).require(key, Expect::Version(version)).delete(key).record(entry);
         self.write(batch, now).await

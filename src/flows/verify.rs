@@ -46,14 +46,19 @@ pub enum Shown {
 impl Shown {
     /// A stated date of birth: `YYYY-MM-DD` and nothing else.
     pub fn declared(text: &Sensitive<String>) -> Result<Self, Malformed> {
-        const BAD: Malformed = Malformed("date");
-        let text = text.expose();
-        let fits = |(i, b): (usize, u8)| if matches!(i, 4 | 7) { b == b'-' } else { b.is_ascii_digit() };
-        if text.len() != 10 || !text.bytes().enumerate().all(fits) {
-            return Err(BAD);
-        }
-        text.parse().map(|date| Self::Declared(BirthDate::new(date))).map_err(|_| BAD)
+        stated_birth(text).map(Self::Declared)
     }
+}
+
+/// A date of birth in words: `YYYY-MM-DD` and nothing else.
+pub(super) fn stated_birth(text: &Sensitive<String>) -> Result<BirthDate, Malformed> {
+    const BAD: Malformed = Malformed("date");
+    let text = text.expose();
+    let fits = |(i, b): (usize, u8)| if matches!(i, 4 | 7) { b == b'-' } else { b.is_ascii_digit() };
+    if text.len() != 10 || !text.bytes().enumerate().all(fits) {
+        return Err(BAD);
+    }
+    text.parse().map(BirthDate::new).map_err(|_| BAD)
 }
 
 /// The answer.
@@ -227,6 +232,7 @@ impl App {
             matches!(record.decision.outcome(), policy::Outcome::Allowed | policy::Outcome::ConsentRequired { .. });
         if image.is_some() && shows_age && record.decision.suffices() {
             batch = self.answer_report(batch, of, at).await?;
+            batch = batch.delete(self.recheck_key(&of.party, &of.handle, of.partition));
         }
         let mut shreds = Vec::new();
         for other in contradicted {
@@ -236,7 +242,8 @@ impl App {
             batch = batch.require(consent.key, Expect::Version(consent.version));
             if image.is_none() {
                 let report = self.report_key(&of.party, &of.handle, of.partition);
-                batch = batch.require(report, Expect::Absent);
+                let recheck = self.recheck_key(&of.party, &of.handle, of.partition);
+                batch = batch.require(report, Expect::Absent).require(recheck, Expect::Absent);
             }
         }
         let mut made = None;

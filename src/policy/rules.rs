@@ -205,6 +205,13 @@ impl Rule {
         self.dates(now).max().unwrap_or(Date::MAX)
     }
 
+    /// The end of a day in the first of the place's zones in which it ends.
+    pub fn end_of(&self, day: Date) -> Timestamp {
+        let next = day.tomorrow().unwrap_or(day);
+        let ends = self.zones.iter().filter_map(|zone| next.to_zoned(zone.clone()).ok().map(|start| start.timestamp()));
+        ends.min().unwrap_or(Timestamp::MAX)
+    }
+
     fn dates(&self, now: Timestamp) -> impl Iterator<Item = Date> {
         self.zones.iter().map(move |zone| zone.to_datetime(now).date())
     }

@@ -3,6 +3,7 @@
 
 pub mod consent;
 mod events;
+pub mod rights;
 
 pub use events::{mark, told_event, wanted};
 

@@ -3,7 +3,7 @@
 //! Every reason and every outcome that a person may be told has a key and a text in each language; a test holds the two
 //! tables to that. The tables are compiled in, so a missing file cannot leave somebody without an answer.
 
-use crate::terms::{NotPossible, Reason};
+use crate::terms::{NotPossible, Reason, RefusalBasis, Regime, RightsNotPossible};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -56,6 +56,39 @@ pub enum Text {
     NotPossible(NotPossible),
     /// A guardian was not accepted.
     GuardianRefused,
+    /// Something cannot be done with a rights request.
+    RightsNotPossible(RightsNotPossible),
+    /// What showing something came to.
+    Proof(ProofText),
+    /// Why a rights request is refused.
+    Ground(RefusalBasis),
+    /// What can be done against a refusal.
+    Remedy(Regime),
+}
+
+/// What showing something came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProofText {
+    /// The requester is verified.
+    Verified,
+    /// It holds, and does not suffice yet.
+    MoreNeeded,
+    /// It does not hold.
+    NotAccepted,
+}
+
+impl ProofText {
+    /// All of them.
+    #[cfg(test)]
+    pub const ALL: [Self; 3] = [Self::Verified, Self::MoreNeeded, Self::NotAccepted];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Verified => "verified",
+            Self::MoreNeeded => "more_needed",
+            Self::NotAccepted => "not_accepted",
+        }
+    }
 }
 
 impl Text {
@@ -66,6 +99,10 @@ impl Text {
             Self::Blocked => ("outcome", "blocked"),
             Self::NotPossible(why) => ("consent", why.as_str()),
             Self::GuardianRefused => ("outcome", "guardian_refused"),
+            Self::RightsNotPossible(why) => ("rights", why.as_str()),
+            Self::Proof(text) => ("proof", text.name()),
+            Self::Ground(basis) => ("ground", basis.as_str()),
+            Self::Remedy(regime) => ("remedy", regime.as_str()),
         }
     }
 
@@ -89,7 +126,12 @@ mod tests {
     fn every_text() -> Vec<Text> {
         let outcomes = [Text::ConsentRequired, Text::Blocked, Text::GuardianRefused];
         let consent = NotPossible::ALL.iter().map(|why| Text::NotPossible(*why));
-        Reason::ALL.iter().map(|reason| Text::Reason(*reason)).chain(outcomes).chain(consent).collect()
+        let rights = RightsNotPossible::ALL.iter().map(|why| Text::RightsNotPossible(*why));
+        let proofs = ProofText::ALL.into_iter().map(Text::Proof);
+        let grounds = RefusalBasis::ALL.iter().map(|basis| Text::Ground(*basis));
+        let remedies = Regime::ALL.iter().map(|regime| Text::Remedy(*regime));
+        let reasons = Reason::ALL.iter().map(|reason| Text::Reason(*reason));
+        reasons.chain(outcomes).chain(consent).chain(rights).chain(proofs).chain(grounds).chain(remedies).collect()
     }
 
     #[test]
@@ -109,8 +151,10 @@ mod tests {
     }
 
     #[test]
-    fn texts_name_no_number() {
-        let digits = |text: Text, language| text.text(language).contains(|c: char| c.is_ascii_digit());
+    fn texts_name_no_number_but_that_of_a_law() {
+        let digits = |text: Text, language| {
+            !matches!(text, Text::Remedy(_)) && text.text(language).contains(|c: char| c.is_ascii_digit())
+        };
         for language in Language::ALL {
             assert!(!every_text().into_iter().any(|text| digits(text, language)));
         }

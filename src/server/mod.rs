@@ -16,6 +16,7 @@ mod guard;
 mod key;
 pub mod messages;
 pub mod proto;
+mod rights;
 mod service;
 pub mod status;
 mod steps;
@@ -34,6 +35,8 @@ use proto::consent_service_server::ConsentServiceServer;
 use proto::document_service_server::DocumentServiceServer;
 use proto::event_service_server::EventServiceServer;
 use proto::key_service_server::KeyServiceServer;
+use proto::rights_service_server::RightsServiceServer;
+use rights::Rights;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -222,6 +225,7 @@ async fn routes(app: &Arc<App>, settings: &Settings) -> Result<(HealthReporter, 
     let age_gate = AgeGateServiceServer::new(AgeGate::new(Arc::clone(app)));
     let consents = ConsentServiceServer::new(Consents::new(Arc::clone(app)));
     let documents = DocumentServiceServer::new(Documents::new(Arc::clone(app)));
+    let rights = RightsServiceServer::new(Rights::new(Arc::clone(app)));
     let events = EventServiceServer::new(Events::new(Arc::clone(app), settings));
     let v1 = reflection().build_v1().map_err(|_| ServeError::Reflection)?;
     let v1alpha = reflection().build_v1alpha().map_err(|_| ServeError::Reflection)?;
@@ -230,6 +234,7 @@ async fn routes(app: &Arc<App>, settings: &Settings) -> Result<(HealthReporter, 
         .add_service(age_gate.max_decoding_message_size(settings.message_bytes))
         .add_service(consents.max_decoding_message_size(settings.message_bytes))
         .add_service(documents.max_decoding_message_size(settings.message_bytes))
+        .add_service(rights.max_decoding_message_size(settings.message_bytes))
         .add_service(events.max_decoding_message_size(SMALL_MESSAGE))
         .add_service(KeyServiceServer::new(Keys::new(Arc::clone(app))).max_decoding_message_size(SMALL_MESSAGE))
         .add_service(health_service.max_decoding_message_size(SMALL_MESSAGE))
@@ -287,7 +292,8 @@ async fn set_health(health: &HealthReporter, serving: bool) {
     let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
     let (age_gate, events) = (AgeGateServiceServer::<AgeGate>::NAME, EventServiceServer::<Events>::NAME);
     let (consents, documents) = (ConsentServiceServer::<Consents>::NAME, DocumentServiceServer::<Documents>::NAME);
-    for service in ["", age_gate, consents, documents, events] {
+    let rights = RightsServiceServer::<Rights>::NAME;
+    for service in ["", age_gate, consents, documents, events, rights] {
         health.set_service_status(service, status).await;
     }
 }

@@ -162,6 +162,7 @@ impl From<Error> for Status {
                 status(Code::ResourceExhausted, reason, text, Some(retry_after))
             }
             Error::UnknownDecision => status(Code::NotFound, "UNKNOWN_DECISION", text, None),
+            Error::UnknownRequest => status(Code::NotFound, "UNKNOWN_REQUEST", text, None),
             Error::UnknownConsent => status(Code::NotFound, "UNKNOWN_CONSENT", text, None),
             Error::ConsentNotRequired => status(Code::FailedPrecondition, "CONSENT_NOT_REQUIRED", text, None),
             Error::DecisionTooOld => status(Code::FailedPrecondition, "DECISION_TOO_OLD", text, None),

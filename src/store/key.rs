@@ -35,6 +35,14 @@ pub enum Space {
     Guardian,
     /// How far something has been worked through.
     Cursor,
+    /// A rights request, by its id.
+    Rights,
+    /// What was tried in vain for one person.
+    Meter,
+    /// The one-time code of a rights request.
+    Code,
+    /// The rights requests that are due in one span of time.
+    Listing,
 }
 
 impl Space {
@@ -52,11 +60,15 @@ impl Space {
             Self::Due => b'w',
             Self::Guardian => b'g',
             Self::Cursor => b'k',
+            Self::Rights => b'q',
+            Self::Meter => b'm',
+            Self::Code => b'o',
+            Self::Listing => b'l',
         }
     }
 
     /// Every space.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 15] = [
         Self::Decision,
         Self::Idempotency,
         Self::Attempts,
@@ -68,6 +80,10 @@ impl Space {
         Self::Due,
         Self::Guardian,
         Self::Cursor,
+        Self::Rights,
+        Self::Meter,
+        Self::Code,
+        Self::Listing,
     ];
 }
 
@@ -151,7 +167,7 @@ impl Key {
     }
 
     /// The key that [`Key::bytes`] were made of.
-    pub(super) fn read(bytes: &[u8; Self::LEN]) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8; Self::LEN]) -> Option<Self> {
         let [partition, letter, id @ ..] = *bytes;
         let space = Space::ALL.into_iter().find(|space| space.letter() == letter)?;
         Some(Self { space, partition: Partition::new(partition)?, id })

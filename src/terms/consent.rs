@@ -249,6 +249,40 @@ closed_enum! {
         SubjectErased = "subject.erased",
         /// An age was decided.
         DecisionMade = "decision.made",
+        /// The age of a person must be checked anew: their date of birth was corrected.
+        AgeRecheckRequired = "age.recheck_required",
+        /// A rights request came in.
+        RightsOpened = "rights.opened",
+        /// The requester was told that it came in.
+        RightsAcknowledged = "rights.acknowledged",
+        /// A one-time code was made.
+        RightsCodeMade = "rights.code_made",
+        /// Something was shown that holds; it does not suffice yet.
+        RightsProofShown = "rights.proof_shown",
+        /// Something was shown that does not hold.
+        RightsProofFailed = "rights.proof_failed",
+        /// Attempts are used up: a person has to look at it.
+        RightsInReview = "rights.in_review",
+        /// The requester may ask this.
+        RightsVerified = "rights.verified",
+        /// A token that shows this was used.
+        RightsProofRedeemed = "rights.proof_redeemed",
+        /// The answer takes longer.
+        RightsExtended = "rights.extended",
+        /// The time for the answer is over in three days.
+        RightsDueSoon = "rights.due_soon",
+        /// The time for the answer is over.
+        RightsOverdue = "rights.overdue",
+        /// Answered as asked.
+        RightsDone = "rights.done",
+        /// Refused.
+        RightsRefused = "rights.refused",
+        /// Taken back by the requester.
+        RightsWithdrawn = "rights.withdrawn",
+        /// An account saw too many failures: nothing of it is looked at any more.
+        RightsLocked = "rights.locked",
+        /// An operator has unlocked an account.
+        RightsUnlocked = "rights.unlocked",
     }
 }
 
@@ -281,6 +315,8 @@ closed_enum! {
         GuardianAsks = "guardian_asks",
         /// Asked for by the relying party.
         Requested = "requested",
+        /// The person has asked for it, and it was granted.
+        RightsRequest = "rights_request",
     }
 }
 

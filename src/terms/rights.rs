@@ -284,8 +284,6 @@ closed_enum! {
         OtherProofFirst = "other_proof_first",
         /// The relying party did not vouch for this contact, or for a session, when the request was made.
         ChannelNotConfirmed = "channel_not_confirmed",
-        /// This was shown before and adds nothing.
-        AlreadyShown = "already_shown",
         /// This proof is not for whom the requester acts for.
         NotForActing = "not_for_acting",
         /// Attempts are used up: a person of the relying party has to look at it.

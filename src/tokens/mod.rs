@@ -11,12 +11,14 @@ mod jws;
 pub mod keys;
 pub mod links;
 pub mod receipts;
+mod rights;
 #[cfg(test)]
 mod tests;
 
 pub use jws::{MAX_TOKEN, Rejected, SKEW};
 pub use links::{Link, MAX_LINK_LIFETIME};
 pub use receipts::MAX_RECEIPT;
+pub use rights::{MAX_RIGHTS_LIFETIME, RightsProof};
 
 use crate::policy::Grant;
 use crate::terms::{

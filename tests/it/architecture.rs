@@ -41,8 +41,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("server", &["consent", "flows", "rights", "secret", "telemetry", "terms"]),
     // Composes each module's Settings.
-    ("config", &["evidence", "flows", "policy", "seal", "secret", "server", "store", "telemetry", "terms", "tokens"]),
-    ("cli", &["config", "flows", "secret", "server", "telemetry", "terms"]),
+    (
+        "config",
+        &["evidence", "flows", "policy", "rights", "seal", "secret", "server", "store", "telemetry", "terms", "tokens"],
+    ),
+    ("cli", &["config", "flows", "rights", "secret", "server", "telemetry", "terms"]),
     ("main", &["cli", "config", "flows", "server", "telemetry"]),
     ("lib", &[]),
 ];

@@ -6,9 +6,11 @@
 
 use crate::audit::{Entry, Verdict};
 use crate::terms::{
-    ConsentId, ConsentPurpose, ConsentState, DecisionId, ErasureReason, EventKind, RelyingParty, ReportId,
+    ConsentId, ConsentPurpose, ConsentState, DecisionId, ErasureReason, EventKind, ProofMethod, RelyingParty, ReportId,
+    RequestId, RequestState, Right,
 };
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Serialize;
 
 /// Something that happened.
@@ -49,6 +51,24 @@ pub struct About {
     /// Why erasure is required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub erasure_reason: Option<ErasureReason>,
+    /// The recipients that must be told of an erasure too, as they are configured (GDPR 19).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<String>,
+    /// The rights request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
+    /// What it asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub right: Option<Right>,
+    /// Where it stands after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_state: Option<RequestState>,
+    /// What was shown or tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proof_method: Option<ProofMethod>,
+    /// The last day for its answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_date: Option<Date>,
 }
 
 impl Happened {
@@ -87,6 +107,7 @@ impl Happened {
                 let about = About {
                     consent_id: required.consent_id,
                     report_id: required.report_id,
+                    request_id: required.request_id,
                     erasure_reason: Some(required.reason),
                     ..About::default()
                 };
@@ -94,6 +115,26 @@ impl Happened {
             }
             Entry::SubjectErased(erased) => {
                 (erased.relying_party, EventKind::SubjectErased, erased.at, About::default())
+            }
+            Entry::RightsMoved(moved) => {
+                let about = About {
+                    request_id: Some(moved.request_id),
+                    right: Some(moved.right),
+                    request_state: Some(moved.state),
+                    proof_method: moved.method,
+                    due_date: Some(moved.due),
+                    ..About::default()
+                };
+                (moved.relying_party, moved.kind, moved.at, about)
+            }
+            Entry::LockChanged(changed) => {
+                let kind = if changed.locked { EventKind::RightsLocked } else { EventKind::RightsUnlocked };
+                let about = About { request_id: changed.request_id, ..About::default() };
+                (changed.relying_party, kind, changed.at, about)
+            }
+            Entry::AgeRecheckRequired(required) => {
+                let about = About { request_id: Some(required.request_id), ..About::default() };
+                (required.relying_party, EventKind::AgeRecheckRequired, required.at, about)
             }
             Entry::DocumentRead(_) | Entry::GuardianRefused(_) | Entry::ReportClosed(_) => return None,
         };

@@ -86,9 +86,14 @@ impl App {
                     continue;
                 };
                 let told = Happened::of(entry);
-                if let Some((party, happened)) = told
+                if let Some((party, mut happened)) = told
                     && wanted.has(&party, happened.kind)
                 {
+                    if happened.kind == EventKind::ErasureRequired
+                        && let Some(controller) = self.consent.controllers.get(&party)
+                    {
+                        happened.about.recipients.clone_from(&controller.recipients);
+                    }
                     lane.push(Event { place, happened });
                 }
             }

@@ -44,6 +44,12 @@ pub fn told_event(cursor: &Cursor, event: &Event) -> proto::WatchResponse {
         age_line: about.age_line.map_or(0, u32::from),
         last_line: about.last_line,
         erasure_reason: about.erasure_reason.map(|reason| reason.to_string()).unwrap_or_default(),
+        recipients: about.recipients.clone(),
+        request_id: about.request_id.map(|id| id.to_string()).unwrap_or_default(),
+        right: about.right.map(|right| right.to_string()).unwrap_or_default(),
+        request_state: about.request_state.map(|state| state.to_string()).unwrap_or_default(),
+        proof_method: about.proof_method.map(|method| method.to_string()).unwrap_or_default(),
+        due_date: about.due_date.map(|due| due.to_string()).unwrap_or_default(),
     };
     proto::WatchResponse { cursor: cursor.to_string(), event: Some(event) }
 }
@@ -68,6 +74,23 @@ fn event_type(kind: EventKind) -> proto::EventType {
         EventKind::ErasureRequired => proto::EventType::ErasureRequired,
         EventKind::SubjectErased => proto::EventType::SubjectErased,
         EventKind::DecisionMade => proto::EventType::DecisionMade,
+        EventKind::AgeRecheckRequired => proto::EventType::AgeRecheckRequired,
+        EventKind::RightsOpened => proto::EventType::RightsOpened,
+        EventKind::RightsAcknowledged => proto::EventType::RightsAcknowledged,
+        EventKind::RightsCodeMade => proto::EventType::RightsCodeMade,
+        EventKind::RightsProofShown => proto::EventType::RightsProofShown,
+        EventKind::RightsProofFailed => proto::EventType::RightsProofFailed,
+        EventKind::RightsInReview => proto::EventType::RightsInReview,
+        EventKind::RightsVerified => proto::EventType::RightsVerified,
+        EventKind::RightsProofRedeemed => proto::EventType::RightsProofRedeemed,
+        EventKind::RightsExtended => proto::EventType::RightsExtended,
+        EventKind::RightsDueSoon => proto::EventType::RightsDueSoon,
+        EventKind::RightsOverdue => proto::EventType::RightsOverdue,
+        EventKind::RightsDone => proto::EventType::RightsDone,
+        EventKind::RightsRefused => proto::EventType::RightsRefused,
+        EventKind::RightsWithdrawn => proto::EventType::RightsWithdrawn,
+        EventKind::RightsLocked => proto::EventType::RightsLocked,
+        EventKind::RightsUnlocked => proto::EventType::RightsUnlocked,
     }
 }
 
@@ -101,7 +124,7 @@ mod tests {
         assert_eq!(ask("", &[18, 5, 5]), Ok((2, Cursor::START)));
         assert_eq!(ask(&Cursor::START.to_string(), &[]), Ok((0, Cursor::START)));
         assert_eq!(ask("x", &[]), Err(bad("cursor", Problem::Malformed)));
-        for unknown in [0, -1, 19] {
+        for unknown in [0, -1, 36] {
             assert_eq!(ask("", &[5, unknown]), Err(bad("types", Problem::Unspecified)), "{unknown}");
         }
     }

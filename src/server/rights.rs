@@ -1,0 +1,239 @@
+//! RightsService: parse, run the flow, answer.
+
+use super::convert::{self, rights as wire};
+use super::messages::{Language, ProofText, Text};
+use super::proto;
+use super::proto::rights_service_server::RightsService;
+use super::service::enter;
+use crate::flows::rights::{RightsChanged, Verdict};
+use crate::flows::{App, Error};
+use crate::terms::{RequestState, Right};
+use std::sync::Arc;
+use tonic::{Request, Response, Status};
+
+/// The service.
+pub struct Rights {
+    app: Arc<App>,
+}
+
+impl Rights {
+    /// Serves the flows of `app`.
+    pub fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    /// A change on the wire: the request after it, or why it was not changed.
+    fn changed(
+        &self,
+        changed: &RightsChanged,
+        language: Language,
+    ) -> Result<proto::RightsRequest, Box<proto::RightsImpossible>> {
+        let now = self.app.now();
+        match changed.outcome {
+            Ok(()) => Ok(wire::request(&changed.request, now)),
+            Err(why) => Err(Box::new(wire::impossible(why, Some(&changed.request), language, now))),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl RightsService for Rights {
+    async fn open_request(
+        &self,
+        mut request: Request<proto::OpenRequestRequest>,
+    ) -> Result<Response<proto::OpenRequestResponse>, Status> {
+        let entered = enter(&mut request)?;
+        let ask = wire::open(&request.into_inner(), self.app.now())?;
+        let subject = ask.subject.clone();
+        let (app, party) = (Arc::clone(&self.app), entered.call.relying_party.clone());
+        let opened = entered.run(async move { app.open_request(ask, &party).await }).await?;
+        let token = self.app.rights_token(&opened.request, &subject)?;
+        Ok(Response::new(wire::opened(&opened, token.as_ref(), self.app.now())))
+    }
+
+    async fn issue_code(
+        &self,
+        mut request: Request<proto::IssueCodeRequest>,
+    ) -> Result<Response<proto::IssueCodeResponse>, Status> {
+        use proto::issue_code_response::Outcome;
+        let entered = enter(&mut request)?;
+        let ask = request.into_inner();
+        let language = Language::of(&ask.language);
+        let (id, subject) = (wire::request_id(&ask.request_id)?, wire::subject(&ask.subject_ref)?);
+        let channel = wire::channel(ask.channel)?;
+        let (app, party) = (Arc::clone(&self.app), entered.call.relying_party.clone());
+        let issued = entered.run(async move { app.issue_code(&party, &id, &subject, channel).await }).await?;
+        let outcome = match issued {
+            Ok(code) => Outcome::Issued(wire::issued(&code)),
+            Err(why) => Outcome::NotPossible(wire::impossible(why, None, language, self.app.now())),
+        };
+        Ok(Response::new(proto::IssueCodeResponse { outcome: Some(outcome) }))
+    }
+
+    async fn prove_requester(
+        &self,
+        mut request: Request<proto::ProveRequesterRequest>,
+    ) -> Result<Response<proto::ProveRequesterResponse>, Status> {
+        use proto::prove_requester_response::Outcome;
+        let entered = enter(&mut request)?;
+        let ask = request.into_inner();
+        let language = Language::of(&ask.language);
+        let ask = wire::prove(ask, self.app.now())?;
+        let subject = ask.subject.clone();
+        let (app, call) = (Arc::clone(&self.app), entered.call.clone());
+        let proved = entered.run(async move { app.prove_requester(ask, call).await }).await?;
+        let (now, of) = (self.app.now(), &proved.request);
+        let verified = of.state() == RequestState::Verified;
+        let (outcome, text) = match proved.verdict {
+            Verdict::Accepted if verified => {
+                (Outcome::Accepted(wire::request(of, now)), Text::Proof(ProofText::Verified))
+            }
+            Verdict::Accepted => (Outcome::Accepted(wire::request(of, now)), Text::Proof(ProofText::MoreNeeded)),
+            Verdict::NotAccepted => (Outcome::NotAccepted(wire::request(of, now)), Text::Proof(ProofText::NotAccepted)),
+            Verdict::NotPossible(why) => {
+                (Outcome::NotPossible(wire::impossible(why, Some(of), language, now)), Text::RightsNotPossible(why))
+            }
+        };
+        // Only to whoever has just shown something that holds.
+        let token = match proved.verdict {
+            Verdict::Accepted => self.app.rights_token(of, &subject)?,
+            Verdict::NotAccepted | Verdict::NotPossible(_) => None,
+        };
+        Ok(Response::new(proto::ProveRequesterResponse {
+            outcome: Some(outcome),
+            proof: token.as_ref().map(wire::proof_token),
+            message_key: text.key(),
+            message: text.text(language).to_owned(),
+        }))
+    }
+
+    async fn redeem_proof(
+        &self,
+        mut request: Request<proto::RedeemProofRequest>,
+    ) -> Result<Response<proto::RedeemProofResponse>, Status> {
+        let entered = enter(&mut request)?;
+        let token = request.into_inner().token;
+        let (app, party) = (Arc::clone(&self.app), entered.call.relying_party.clone());
+        let redeemed = entered.run(async move { app.redeem_proof(&token, &party).await }).await?;
+        let (about, subject) = redeemed.about.unzip();
+        Ok(Response::new(proto::RedeemProofResponse {
+            redemption: wire::redemption(redeemed.redemption),
+            request: about.map(|of| wire::request(&of, self.app.now())),
+            subject_ref: subject.map_or_else(String::new, |subject| subject.as_str().to_owned()),
+        }))
+    }
+
+    async fn get_request(
+        &self,
+        mut request: Request<proto::GetRequestRequest>,
+    ) -> Result<Response<proto::GetRequestResponse>, Status> {
+        let entered = enter(&mut request)?;
+        let ask = request.into_inner();
+        let language = Language::of(&ask.language);
+        let id = wire::request_id(&ask.request_id)?;
+        let (app, party) = (Arc::clone(&self.app), entered.call.relying_party.clone());
+        let (of, told) = entered
+            .run(async move {
+                let of = app.rights_request(&party, &id).await?;
+                let verified = matches!(of.state(), RequestState::Verified | RequestState::Done);
+                let told = match of.asked().decision {
+                    Some(decision) if verified && of.asked().right == Right::ExplainDecision => {
+                        match app.told(&party, decision).await {
+                            Ok(told) => Some(told),
+                            // Nothing is kept of it any more, or never was.
+                            Err(Error::UnknownDecision) => None,
+                            Err(error) => return Err(error),
+                        }
+                    }
+                    _ => None,
+                };
+                Ok((of, told))
+            })
+            .await?;
+        let (remedy, _) = wire::remedy(&of, language);
+        Ok(Response::new(proto::GetRequestResponse {
+            request: Some(wire::request(&of, self.app.now())),
+            proofs: wire::records(&of),
+            times_asked: of.asked().times.into(),
+            repeated_often: of.asked().repeated,
+            explanation: told.as_ref().map(|told| convert::explanation(told, language)),
+            remedy,
+        }))
+    }
+
+    async fn list_due(
+        &self,
+        mut request: Request<proto::ListDueRequest>,
+    ) -> Result<Response<proto::ListDueResponse>, Status> {
+        let entered = enter(&mut request)?;
+        let ask = request.into_inner();
+        let range = wire::range(&ask, self.app.usual_range())?;
+        let (size, start) = (wire::page_size(ask.page_size)?, wire::page_token(&ask.page_token)?);
+        let (app, party) = (Arc::clone(&self.app), entered.call.relying_party.clone());
+        let page = entered.run(async move { app.due_requests(&party, range, start, size).await }).await?;
+        Ok(Response::new(wire::due(&page, self.app.now())))
+    }
+
+    async fn acknowledge(
+        &self,
+        mut request: Request<proto::AcknowledgeRequest>,
+    ) -> Result<Response<proto::AcknowledgeResponse>, Status> {
+        use proto::acknowledge_response::Outcome;
+        let entered = enter(&mut request)?;
+        let ask = request.into_inner();
+        let (id, key) = (wire::request_id(&ask.request_id)?, wire::key(&ask.idempotency_key)?);
+        let (app, party) = (Arc::clone(&self.app), entered.call.relying_party.clone());
+        let changed = entered.run(async move { app.acknowledge_request(&party, &id, &key).await }).await?;
+        let outcome = match self.changed(&changed, Language::of(&ask.language)) {
+            Ok(of) => Outcome::Acknowledged(of),
+            Err(why) => Outcome::NotPossible(*why),
+        };
+        Ok(Response::new(proto::AcknowledgeResponse { outcome: Some(outcome) }))
+    }
+
+    async fn extend(
+        &self,
+        mut request: Request<proto::ExtendRequest>,
+    ) -> Result<Response<proto::ExtendResponse>, Status> {
+        use proto::extend_response::Outcome;
+        let entered = enter(&mut request)?;
+        let ask = request.into_inner();
+        let (id, key) = (wire::request_id(&ask.request_id)?, wire::key(&ask.idempotency_key)?);
+        let why = (wire::extension(ask.reason)?, wire::staff("staff_ref", &ask.staff_ref)?);
+        let (app, party) = (Arc::clone(&self.app), entered.call.relying_party.clone());
+        let changed = entered.run(async move { app.extend_request(&party, &id, why, &key).await }).await?;
+        let outcome = match self.changed(&changed, Language::of(&ask.language)) {
+            Ok(of) => Outcome::Extended(of),
+            Err(why) => Outcome::NotPossible(*why),
+        };
+        Ok(Response::new(proto::ExtendResponse { outcome: Some(outcome) }))
+    }
+
+    async fn close(&self, mut request: Request<proto::CloseRequest>) -> Result<Response<proto::CloseResponse>, Status> {
+        use proto::close_response::Outcome;
+        let entered = enter(&mut request)?;
+        let ask = request.into_inner();
+        let language = Language::of(&ask.language);
+        let (id, key) = (wire::request_id(&ask.request_id)?, wire::key(&ask.idempotency_key)?);
+        let answer = wire::close(ask.answer)?;
+        let (app, party) = (Arc::clone(&self.app), entered.call.relying_party.clone());
+        let changed = entered.run(async move { app.close_request(&party, &id, &answer, &key).await }).await?;
+        let (remedy, ground) = wire::remedy(&changed.request, language);
+        let outcome = match self.changed(&changed, language) {
+            Ok(of) => Outcome::Closed(of),
+            Err(why) => Outcome::NotPossible(*why),
+        };
+        Ok(Response::new(proto::CloseResponse { outcome: Some(outcome), remedy, ground }))
+    }
+
+    async fn unlock(
+        &self,
+        mut request: Request<proto::UnlockRequest>,
+    ) -> Result<Response<proto::UnlockResponse>, Status> {
+        let entered = enter(&mut request)?;
+        let subject = wire::subject(&request.into_inner().subject_ref)?;
+        let (app, party) = (Arc::clone(&self.app), entered.call.relying_party.clone());
+        entered.run(async move { app.unlock(&subject, &party).await }).await?;
+        Ok(Response::new(proto::UnlockResponse {}))
+    }
+}

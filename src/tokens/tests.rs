@@ -1,7 +1,8 @@
-//! Receipts, guardian links and the consent claim: what they say, and that no changed one is accepted.
+//! Receipts, guardian links, the consent claim and rights proofs: what they say, and that no changed one is accepted.
 
 use super::keys::{Algorithm, VerifyingKey};
 use super::*;
+use crate::terms::{ActingAs, ProofLevel, Regime, RequestId, Right};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
@@ -157,4 +158,183 @@ fn an_age_token_names_the_consent_that_it_rests_on() {
         let payload = URL_SAFE_NO_PAD.decode(text.split('.').nth(1).unwrap()).unwrap();
         assert_eq!(payload.windows(9).any(|word| word == b"\"consent\""), consent.is_some());
     }
+}
+
+fn proof() -> RightsProof {
+    RightsProof {
+        audience: Audience { relying_party: shop(), subject: "user-42".parse().unwrap() },
+        request: RequestId(Uuid::from_u128(4)),
+        right: Right::Delete,
+        regime: Regime::Gdpr,
+        level: ProofLevel::L2,
+        acting_as: ActingAs::Agent,
+        jti: Uuid::from_u128(5),
+        single_use: true,
+    }
+}
+
+/// A rights proof that says something else, signed with our key.
+fn saying(issuer: &Issuer, change: impl FnOnce(&mut serde_json::Map<String, serde_json::Value>)) -> String {
+    let token = issuer.issue_rights(&proof(), at(0), MAX_RIGHTS_LIFETIME).unwrap();
+    let payload = URL_SAFE_NO_PAD.decode(token.as_str().split('.').nth(1).unwrap()).unwrap();
+    let mut claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    change(claims.as_object_mut().unwrap());
+    jws::sign(issuer.keys.current(), "rights+jwt", &claims).unwrap()
+}
+
+#[test]
+fn a_rights_proof_says_what_was_proved_and_nothing_else() {
+    for algorithm in BOTH {
+        let issuer = issuer(algorithm);
+        for (n, right) in Right::ALL.iter().enumerate() {
+            let proof = RightsProof {
+                right: *right,
+                regime: Regime::ALL[n % Regime::ALL.len()],
+                level: ProofLevel::ALL[n % ProofLevel::ALL.len()],
+                acting_as: ActingAs::ALL[n % ActingAs::ALL.len()],
+                single_use: n % 2 == 0,
+                ..proof()
+            };
+            let token = issuer.issue_rights(&proof, at(0), MAX_RIGHTS_LIFETIME).unwrap();
+            assert_eq!(token.expires_at(), at(900));
+            assert_eq!(issuer.open_rights(token.as_str(), &shop(), at(1)), Ok((proof, at(900))));
+        }
+        let token = issuer.issue_rights(&proof(), at(0), SignedDuration::from_secs(60)).unwrap();
+        let part = |n| URL_SAFE_NO_PAD.decode(token.as_str().split('.').nth(n).unwrap()).unwrap();
+        let head: serde_json::Value = serde_json::from_slice(&part(0)).unwrap();
+        assert_eq!(head["typ"], "rights+jwt");
+        let claims: serde_json::Value = serde_json::from_slice(&part(1)).unwrap();
+        let iat = at(0).as_second();
+        let expected = serde_json::json!({
+            "iss": "https://gate.example", "aud": "shop", "sub": "user-42",
+            "jti": Uuid::from_u128(5), "request": Uuid::from_u128(4),
+            "right": "delete", "regime": "gdpr", "level": "l2", "acting_as": "agent",
+            "single_use": true, "iat": iat, "exp": iat + 60,
+        });
+        assert_eq!(claims, expected);
+    }
+}
+
+#[test]
+fn a_rights_proof_holds_for_its_relying_party_and_its_quarter_of_an_hour() {
+    for algorithm in BOTH {
+        let issuer = issuer(algorithm);
+        let token = issuer.issue_rights(&proof(), at(0), MAX_RIGHTS_LIFETIME).unwrap();
+        let open = |second| issuer.open_rights(token.as_str(), &shop(), at(second)).map(|(_, until)| until);
+        for second in [-60, 0, 899, 900, 959] {
+            assert_eq!(open(second), Ok(at(900)), "{second}: clocks may differ by a minute");
+        }
+        assert_eq!((open(960), open(86_400)), (Err(Rejected::Expired), Err(Rejected::Expired)));
+        assert_eq!(open(-61), Err(Rejected::NotYetValid));
+        let other = "other".parse().unwrap();
+        assert_eq!(issuer.open_rights(token.as_str(), &other, at(1)), Err(Rejected::WrongAudience));
+        let life = |seconds| issuer.issue_rights(&proof(), at(0), SignedDuration::from_secs(seconds)).map(|_| ());
+        for seconds in [-1, 0, 901, i64::MAX] {
+            assert_eq!(life(seconds), Err(TokenError::Lifetime), "{seconds}");
+        }
+        assert_eq!((life(1), life(900)), (Ok(()), Ok(())));
+        let last = issuer.issue_rights(&proof(), Timestamp::MAX, MAX_RIGHTS_LIFETIME).map(|_| ());
+        assert_eq!(last, Err(TokenError::Lifetime), "there is no such instant");
+    }
+}
+
+#[test]
+fn a_rights_proof_changed_in_any_character_is_refused() {
+    for algorithm in BOTH {
+        let issuer = issuer(algorithm);
+        let token = issuer.issue_rights(&proof(), at(0), MAX_RIGHTS_LIFETIME).unwrap();
+        let text = token.as_str();
+        let mut tried = 0;
+        for index in 0..3 {
+            for other in changed(text, index) {
+                assert!(issuer.open_rights(&other, &shop(), at(1)).is_err(), "segment {index}: {other}");
+                tried += 1;
+            }
+        }
+        assert!(tried > 300);
+        let parts: Vec<&str> = text.split('.').collect();
+        for other in [
+            format!("{}.{}.", parts[0], parts[1]),
+            format!("{}.{}", parts[0], parts[1]),
+            format!("{text}.{}", parts[2]),
+            format!(" {text}"),
+            String::new(),
+        ] {
+            assert!(issuer.open_rights(&other, &shop(), at(1)).is_err(), "{other}");
+        }
+        let others = self::issuer(algorithm);
+        assert_eq!(others.open_rights(text, &shop(), at(1)), Err(Rejected::UnknownKey));
+    }
+}
+
+#[test]
+fn a_rights_proof_that_we_would_not_have_made_is_refused_though_our_key_signed_it() {
+    let issuer = issuer(Algorithm::EdDsa);
+    let open = |text: &str| issuer.open_rights(text, &shop(), at(1)).map(|(proof, _)| proof);
+    assert_eq!(open(&saying(&issuer, |_| ())), Ok(proof()), "the test can fail");
+    let iat = at(0).as_second();
+    let set = |name: &'static str, value: serde_json::Value| {
+        saying(&issuer, move |claims| drop(claims.insert(name.to_owned(), value)))
+    };
+    assert_eq!(open(&set("iss", "https://other.example".into())), Err(Rejected::WrongIssuer));
+    assert_eq!(open(&set("aud", "other".into())), Err(Rejected::WrongAudience));
+    assert_eq!(open(&set("exp", (iat + 901).into())), Err(Rejected::LifetimeTooLong));
+    assert_eq!(open(&set("exp", iat.into())), Err(Rejected::BadClaim), "no time at all");
+    for (name, value) in [
+        ("name", "somebody".into()),
+        ("birth_date", "2001-01-01".into()),
+        ("nbf", iat.into()),
+        ("aud", serde_json::json!(["shop", "other"])),
+        ("right", "everything".into()),
+        ("level", "l4".into()),
+        ("acting_as", "friend".into()),
+        ("regime", "none".into()),
+        ("single_use", "yes".into()),
+        ("jti", "5".into()),
+        ("request", "".into()),
+        ("exp", "soon".into()),
+    ] {
+        assert!(open(&set(name, value.clone())).is_err(), "{name} {value}");
+    }
+    let payload = saying(&issuer, |_| ());
+    let payload = URL_SAFE_NO_PAD.decode(payload.split('.').nth(1).unwrap()).unwrap();
+    let claims: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&payload).unwrap();
+    assert_eq!(claims.len(), 12);
+    for name in claims.keys() {
+        let less = saying(&issuer, |claims| drop(claims.remove(name)));
+        assert!(open(&less).is_err(), "without {name}");
+    }
+}
+
+#[test]
+fn a_rights_proof_and_the_other_tokens_are_not_taken_for_each_other() {
+    for algorithm in BOTH {
+        let issuer = issuer(algorithm);
+        let token = issuer.issue_rights(&proof(), at(0), MAX_RIGHTS_LIFETIME).unwrap();
+        assert_eq!(issuer.verify(token.as_str(), &shop(), at(1)).unwrap_err(), Rejected::WrongType);
+        assert_eq!(issuer.open_link(token.as_str(), &shop(), at(1)).unwrap_err(), Rejected::WrongType);
+        assert_eq!(issuer.open_receipt(token.as_str(), at(1)).unwrap_err(), Rejected::WrongType);
+        let receipt = issuer.sign_receipt(PAYLOAD).unwrap();
+        let link = issuer.issue_link(&link(), at(0), at(60)).unwrap();
+        assert_eq!(issuer.open_rights(&receipt, &shop(), at(1)).unwrap_err(), Rejected::WrongType);
+        assert_eq!(issuer.open_rights(link.as_str(), &shop(), at(1)).unwrap_err(), Rejected::WrongType);
+        let payload = URL_SAFE_NO_PAD.decode(token.as_str().split('.').nth(1).unwrap()).unwrap();
+        let claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        // The same claims, said to be something else.
+        for typ in ["age+jwt", "JWT", "", "rights", "application/rights+jwt"] {
+            let other = jws::sign(issuer.keys.current(), typ, &claims).unwrap();
+            assert_eq!(issuer.open_rights(&other, &shop(), at(1)).unwrap_err(), Rejected::WrongType, "{typ:?}");
+        }
+    }
+}
+
+#[test]
+fn a_rights_proof_outlives_the_rotation_of_its_key() {
+    let (current, _) = keys::SigningKey::generate(Algorithm::EdDsa, false).unwrap();
+    let ring = KeyRing::new(current, None, Vec::new()).unwrap();
+    let first = Issuer::new("https://gate.example", ring).unwrap();
+    let token = first.issue_rights(&proof(), at(0), MAX_RIGHTS_LIFETIME).unwrap();
+    let (fresh, _) = keys::SigningKey::generate(Algorithm::EdDsa, false).unwrap();
+    let rotated = Issuer::new("https://gate.example", first.keys.rotate(fresh, at(10)).unwrap()).unwrap();
+    assert_eq!(rotated.open_rights(token.as_str(), &shop(), at(899)), Ok((proof(), at(900))));
 }

@@ -12,6 +12,8 @@ mod events;
 mod golden;
 mod hostile;
 mod policy;
+mod rights;
+mod rights_guesses;
 mod serving;
 mod store;
 mod support;

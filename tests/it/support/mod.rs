@@ -2,6 +2,7 @@
 
 mod consent;
 mod receiver;
+pub mod rights;
 mod script;
 mod store;
 

@@ -1,6 +1,6 @@
 //! A reader that reads what the picture's bytes say in words: `read 1990-01-01`, `specimen 1990-01-01`,
-//! `unwitnessed 1990-01-01`, `conflict 1990-01-01`, `expired 1990-01-01`, a reason such as `blurred`, or `panic`. Before any of them, `hold `
-//! waits until the test lets go.
+//! `masked 1990-01-01`, `unwitnessed 1990-01-01`, `conflict 1990-01-01`, `expired 1990-01-01`, a reason such as
+//! `blurred`, or `panic`. Before any of them, `hold ` waits until the test lets go.
 
 use idgate::age::BirthDate;
 use idgate::evidence::validate::{Evidence, Unreadable, Verdict};
@@ -66,6 +66,7 @@ impl Script {
         match verb {
             "read" => evidence(rest, AssuranceLevel::Corroborated, vec![]),
             "specimen" => evidence(rest, AssuranceLevel::Corroborated, vec![Signal::Specimen]),
+            "masked" => evidence(rest, AssuranceLevel::Corroborated, vec![Signal::NumberMasked]),
             "unwitnessed" => evidence(rest, AssuranceLevel::Unwitnessed, vec![]),
             "expired" => evidence(rest, AssuranceLevel::Corroborated, vec![Signal::Expired]),
             "conflict" => evidence(rest, AssuranceLevel::Checked, vec![Signal::PrintedDateConflict]),

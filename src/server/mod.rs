@@ -44,10 +44,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 
@@ -165,10 +165,12 @@ impl Bound {
             deliveries.spawn(webhooks::deliver(Arc::clone(&app), number, end, stopped.clone()));
         }
 
+        // The builder's own setting is for listeners that it opens itself.
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let grpc = builder(&settings)
             .layer(GuardLayer(Arc::clone(&gate)))
             .add_routes(routes)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), told_to_stop(stopped.clone()));
+            .serve_with_incoming_shutdown(incoming, told_to_stop(stopped.clone()));
         let pages = axum::serve(admin, admin::router(pages)).with_graceful_shutdown(told_to_stop(stopped));
         let serving = async {
             let (grpc, pages) = tokio::join!(grpc, pages);
@@ -214,7 +216,6 @@ fn builder(settings: &Settings) -> Server {
         .initial_stream_window_size(1024 * 1024)
         .initial_connection_window_size(4 * 1024 * 1024)
         .http2_max_header_list_size(32 * 1024)
-        .tcp_nodelay(true)
 }
 
 /// Every service, with its message limits.

@@ -246,9 +246,9 @@ impl Store for Embedded {
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         let mut total = 0u64;
         loop {
-            let swept = self.change(move |tables| tables.sweep(now)).await?;
+            let (swept, more) = self.change(move |tables| tables.sweep(now)).await?;
             total = total.saturating_add(u64::try_from(swept).unwrap_or(u64::MAX));
-            if swept < tables::SWEEP_STEP {
+            if !more {
                 return Ok(total);
             }
         }

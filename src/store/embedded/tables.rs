@@ -108,8 +108,9 @@ impl<'t> Tables<'t> {
         Ok(Attempts { allowed: true, count: count.saturating_add(1), retry_after: None })
     }
 
-    /// Removes up to [`SWEEP_STEP`] values whose time has come.
-    pub(super) fn sweep(&mut self, now: Timestamp) -> Result<usize, StoreError> {
+    /// Removes values whose time has come, of up to [`SWEEP_STEP`] notes of when that is: how many values those were, and
+    /// whether more notes are due.
+    pub(super) fn sweep(&mut self, now: Timestamp) -> Result<(usize, bool), StoreError> {
         let due: Vec<(i64, [u8; Key::LEN])> = {
             let end = (now.as_microsecond(), &[u8::MAX; Key::LEN]);
             let range = self.expiries.range(..=end).map_err(corrupt)?;
@@ -117,12 +118,18 @@ impl<'t> Tables<'t> {
                 range.take(SWEEP_STEP).map(|item| item.map(|(key, _)| (key.value().0, *key.value().1))).collect();
             taken.map_err(corrupt)?
         };
+        let mut swept = 0;
         for (expiry, id) in &due {
             self.expiries.remove((*expiry, id)).map_err(corrupt)?;
-            self.values.remove(id).map_err(corrupt)?;
             self.changed = true;
+            // What was put anew since has another note.
+            let over = self.values.get(id).map_err(corrupt)?.is_some_and(|guard| guard.value().1 == Some(*expiry));
+            if over {
+                self.values.remove(id).map_err(corrupt)?;
+                swept += 1;
+            }
         }
-        Ok(due.len())
+        Ok((swept, due.len() == SWEEP_STEP))
     }
 
     fn read(&self, key: &Key, now: Timestamp) -> Result<Option<Stored>, StoreError> {
@@ -132,7 +139,8 @@ impl<'t> Tables<'t> {
     }
 
     fn put(&mut self, key: &Key, version: Version, value: &[u8], expires: Option<Timestamp>) -> Result<(), StoreError> {
-        self.remove(key)?;
+        // The note of when the value before was over stays until it is swept: to put something anew takes no longer than to
+        // put it first, so that time does not tell who is known.
         let (id, expiry) = (key.bytes(), expires.map(|time| time.as_microsecond()));
         self.values.insert(&id, (version.0, expiry, value)).map_err(corrupt)?;
         if let Some(expiry) = expiry {

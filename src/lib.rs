@@ -27,12 +27,13 @@
 //! | | [`evidence`] | `age`, `secret`, `terms` |
 //! | | [`policy`] | `age`, `evidence`, `terms` |
 //! | | [`consent`] | `policy`, `terms` |
+//! | | [`rights`] | `policy`, `terms` |
 //! | | [`audit`] | `policy`, `terms` |
 //! | edges | [`tokens`] | `policy`, `secret`, `terms` |
 //! | | [`seal`] | `secret`, `terms` |
 //! | | [`store`] | `audit`, `secret`, `terms` |
 //! | orchestration: order, I/O, the clock | [`flows`] | all of the above |
-//! | transport | [`server`] | `consent`, `flows`, `secret`, `telemetry`, `terms` |
+//! | transport | [`server`] | `consent`, `flows`, `rights`, `secret`, `telemetry`, `terms` |
 //! | shell | [`config`] | the modules that it opens and whose `Settings` it holds |
 //! | | [`cli`], `main` | `config`, `flows`, `server`, `telemetry` |
 //!
@@ -48,13 +49,16 @@
 //! 8. What is personal and has to rest (a date of birth, while a guardian's consent lives) is sealed for its place under a
 //!    key of its own, and that key is destroyed when the consent ends.
 //! 9. An event is a projection of an audit entry: none is lost, none tells more, and only its relying party is told.
+//! 10. What a requester shows is kept as its kind and time only, and what could be guessed is counted before it is looked
+//!     at. A right that needs no proof takes none.
 //!
 //! # Glossary
 //!
 //! **Relying party**: the service that asks. **Subject**: the person whose age is asked. **Guardian**: 법정대리인, who may
 //! consent for a subject. **Evidence**: a date of birth with the witnesses that support it. **Unreadable**: no usable
 //! evidence, with reasons the person can act on. **Assurance level**: idgate's own ladder; it claims nothing beyond
-//! itself. **Rule**: what holds for one jurisdiction and purpose; **policy digest**: the hash of all rules in force.
+//! itself. **Requester**: who exercises a right, for themselves, as a guardian or as an agent; **proof level**: how sure it
+//! is that they may (L0 to L3). **Rule**: what holds for one jurisdiction and purpose; **policy digest**: the hash of all rules in force.
 //! **Decision**: an outcome under a rule. **Grant**: the proof that a decision allows a token. **`age_over_NN`**: the only
 //! kind of age claim a token carries.
 

@@ -14,10 +14,14 @@ pub mod clock;
 mod level;
 pub mod plan;
 mod request;
+mod step;
 pub mod table;
+#[cfg(test)]
+mod tests;
 
 pub use level::{Shown, Standing};
-pub use request::{Asked, Clock, Event, Extended, Failure, Proof, RightsRequest};
+pub use request::{Asked, Clock, Ending, Extended, Proof, RightsRequest, Terms};
+pub use step::{Event, Failure};
 
 use jiff::SignedDuration;
 

@@ -308,6 +308,8 @@ closed_enum! {
         EventRead = "event.read",
         /// Take rights requests, verify who asks and close them.
         RightsWrite = "rights.write",
+        /// Decide on rights requests: accept what only staff can vouch for, extend and close them.
+        RightsDecide = "rights.decide",
         /// Read rights requests and when they are due.
         RightsRead = "rights.read",
         /// Report that an account belongs to a child.

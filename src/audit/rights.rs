@@ -67,6 +67,9 @@ pub struct LockChanged {
     /// The request at which it was locked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,
+    /// Who has unlocked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub staff: Option<StaffRef>,
 }
 
 /// A date of birth was corrected: tokens are not good until a document shows the age again.

@@ -112,8 +112,8 @@ impl App {
         };
         // What is in doubt is the very reading behind it.
         let report = self.report_key(&of.party, &of.handle, of.partition);
-        let recheck = self.recheck_key(&of.party, &of.handle, of.partition);
-        if self.store.get(&report, now).await?.is_some() || self.store.get(&recheck, now).await?.is_some() {
+        let (recheck, ..) = self.recheck(of, now).await?;
+        if self.store.get(&report, now).await?.is_some() || recheck.is_some_and(|recheck| recheck.open) {
             return Err(Error::ConsentNotInForce);
         }
         let consent = in_force(&loaded).ok_or(Error::ConsentNotInForce)?;

@@ -15,10 +15,12 @@ mod held;
 mod idempotency;
 mod once;
 pub mod pool;
+mod recheck;
 mod records;
 mod reports;
 pub mod rights;
 pub mod scan;
+mod stated;
 mod subject;
 mod timers;
 mod verify;
@@ -158,6 +160,9 @@ pub enum Error {
     /// There is no such rights request, or it is not this caller's or not this person's.
     #[error("no such rights request")]
     UnknownRequest,
+    /// The place has a law of its own for rights, and another one was named.
+    #[error("the law of this place holds; leave the regime out")]
+    RegimeNotOfPlace,
     /// The decision did not ask for a guardian.
     #[error("this decision asks for no guardian's consent")]
     ConsentNotRequired,

@@ -63,6 +63,9 @@ pub enum Done {
     Proved {
         /// Whether it holds.
         accepted: bool,
+        /// The name of the token, if the requester was verified by it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        jti: Option<uuid::Uuid>,
     },
 }
 

@@ -52,6 +52,9 @@ pub(super) struct DecisionRecord {
     pub decided_at: Timestamp,
     pub relying_party: RelyingParty,
     pub token_seconds: u32,
+    /// Whose it is, in a form that only they can be found by; see `App::whose`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whose: Option<String>,
     pub decision: Decision,
 }
 

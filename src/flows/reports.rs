@@ -151,6 +151,8 @@ impl App {
         if report.due {
             return Ok(batch);
         }
+        let batch =
+            self.shown_again(batch, self.recheck_key(&subject.party, &subject.handle, subject.partition), now)?;
         let closed = ReportClosed { at: now, report_id: report.id, relying_party: subject.party.clone() };
         Ok(batch.require(key, Expect::Version(version)).delete(key).record(Entry::ReportClosed(closed)))
     }
@@ -197,8 +199,8 @@ impl App {
         let nothing = self.filed_under(&under).await?.is_empty() && self.store.get(&report, now).await?.is_none();
         let erased = Entry::SubjectErased(SubjectErased { at: now, relying_party: party.clone() });
         self.forget(party, &of.handle, of.partition, (now, (!nothing).then_some(erased))).await?;
-        let recheck = self.recheck_key(party, &of.handle, of.partition);
-        let batch = Batch::new(of.partition).delete(report).delete(recheck);
+        // That an age must be shown again stays: erasing must be no way around it.
+        let batch = Batch::new(of.partition).delete(report);
         self.write(self.settle(batch, &once, &Done::Erased, now)?, now).await?;
         Ok(())
     }
@@ -278,8 +280,9 @@ impl App {
         }
         let subject = self.subject(party, &claims.audience.subject);
         let key = self.report_key(party, &subject.handle, subject.partition);
-        let recheck = self.recheck_key(party, &subject.handle, subject.partition);
-        if self.store.get(&key, now).await?.is_some() || self.store.get(&recheck, now).await?.is_some() {
+        let (recheck, ..) = self.recheck(&subject, now).await?;
+        let doubted = recheck.is_some_and(|recheck| recheck.doubts(claims.issued_at));
+        if self.store.get(&key, now).await?.is_some() || doubted {
             return Ok(TokenState::ReverificationRequired);
         }
         Ok(TokenState::Active)

@@ -46,19 +46,8 @@ pub enum Shown {
 impl Shown {
     /// A stated date of birth: `YYYY-MM-DD` and nothing else.
     pub fn declared(text: &Sensitive<String>) -> Result<Self, Malformed> {
-        stated_birth(text).map(Self::Declared)
+        super::stated::birth(text).map(Self::Declared)
     }
-}
-
-/// A date of birth in words: `YYYY-MM-DD` and nothing else.
-pub(super) fn stated_birth(text: &Sensitive<String>) -> Result<BirthDate, Malformed> {
-    const BAD: Malformed = Malformed("date");
-    let text = text.expose();
-    let fits = |(i, b): (usize, u8)| if matches!(i, 4 | 7) { b == b'-' } else { b.is_ascii_digit() };
-    if text.len() != 10 || !text.bytes().enumerate().all(fits) {
-        return Err(BAD);
-    }
-    text.parse().map(BirthDate::new).map_err(|_| BAD)
 }
 
 /// The answer.
@@ -219,6 +208,7 @@ impl App {
             decided_at: at,
             relying_party: relying_party.clone(),
             token_seconds: self.settings.token_minutes.saturating_mul(60),
+            whose: Some(self.whose(relying_party, &in_hand.decision, &of.handle)),
             decision,
         };
         let key = self.decision_key(relying_party, &in_hand.decision);
@@ -232,7 +222,11 @@ impl App {
             matches!(record.decision.outcome(), policy::Outcome::Allowed | policy::Outcome::ConsentRequired { .. });
         if image.is_some() && shows_age && record.decision.suffices() {
             batch = self.answer_report(batch, of, at).await?;
-            batch = batch.delete(self.recheck_key(&of.party, &of.handle, of.partition));
+            if let (Some(recheck), key, expect) = self.recheck(of, at).await?
+                && recheck.open
+            {
+                batch = self.shown_again(batch.require(key, expect), key, at)?;
+            }
         }
         let mut shreds = Vec::new();
         for other in contradicted {
@@ -242,8 +236,11 @@ impl App {
             batch = batch.require(consent.key, Expect::Version(consent.version));
             if image.is_none() {
                 let report = self.report_key(&of.party, &of.handle, of.partition);
-                let recheck = self.recheck_key(&of.party, &of.handle, of.partition);
-                batch = batch.require(report, Expect::Absent).require(recheck, Expect::Absent);
+                let (recheck, key, expect) = self.recheck(of, at).await?;
+                if recheck.is_some_and(|recheck| recheck.open) {
+                    return Err(Error::ConsentNotInForce);
+                }
+                batch = batch.require(report, Expect::Absent).require(key, expect);
             }
         }
         let mut made = None;

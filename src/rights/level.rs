@@ -14,9 +14,9 @@ pub struct Shown {
     pub method: ProofMethod,
     /// When.
     pub at: Timestamp,
-    /// Whether a session was begun or renewed just before.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub fresh: bool,
+    /// When a session was begun or renewed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// Which data points agreed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub points: BTreeSet<DataPointKind>,
@@ -28,23 +28,21 @@ pub struct Shown {
 impl Shown {
     /// Something that was shown.
     pub fn new(method: ProofMethod, at: Timestamp) -> Self {
-        Self { method, at, fresh: false, points: BTreeSet::new(), staff: None }
+        Self { method, at, since: None, points: BTreeSet::new(), staff: None }
     }
 
     /// A session that was begun or renewed at `since`.
     pub fn session(since: Timestamp, at: Timestamp) -> Self {
-        let fresh = since <= at && at.duration_since(since) <= FRESH;
-        Self { fresh, ..Self::new(ProofMethod::Session, at) }
+        Self { since: Some(since), ..Self::new(ProofMethod::Session, at) }
     }
 
     /// Whether it still says who is there.
     fn counts(&self, now: Timestamp) -> bool {
         match self.method {
-            ProofMethod::Session | ProofMethod::PhoneCode | ProofMethod::EmailCode => {
+            ProofMethod::Session | ProofMethod::PhoneCode | ProofMethod::EmailCode | ProofMethod::PostCode => {
                 now.duration_since(self.at) <= PRESENCE
             }
-            ProofMethod::PostCode
-            | ProofMethod::DataPoints
+            ProofMethod::DataPoints
             | ProofMethod::SignedDeclaration
             | ProofMethod::IdCard
             | ProofMethod::HumanReview
@@ -60,6 +58,7 @@ impl Shown {
 pub struct Standing {
     session: bool,
     stale_session: bool,
+    reachable: bool,
     base: bool,
     second: bool,
     third: bool,
@@ -74,16 +73,25 @@ impl Standing {
         let live = || shown.iter().filter(|shown| shown.counts(now));
         let has = |method: ProofMethod| live().any(|shown| shown.method == method);
         let any_session = has(ProofMethod::Session);
-        let session = live().any(|shown| {
-            shown.method == ProofMethod::Session && (!fresh || (shown.fresh && now.duration_since(shown.at) <= FRESH))
-        });
+        let young = |since: Timestamp| since <= now && now.duration_since(since) <= FRESH;
+        let session =
+            live().any(|shown| shown.method == ProofMethod::Session && (!fresh || shown.since.is_some_and(young)));
         let codes = [ProofMethod::PhoneCode, ProofMethod::EmailCode, ProofMethod::PostCode];
         let factors = usize::from(session) + codes.into_iter().filter(|code| has(*code)).count();
-        let points = live().flat_map(|shown| shown.points.iter()).collect::<BTreeSet<_>>().len();
+        // What the mailbox or the telephone knows itself is no second factor beside it.
+        let known = [
+            (ProofMethod::EmailCode, DataPointKind::EmailAddress),
+            (ProofMethod::PhoneCode, DataPointKind::PhoneNumber),
+            (ProofMethod::PostCode, DataPointKind::PostalAddress),
+            (ProofMethod::Session, DataPointKind::Username),
+        ];
+        let own = |point: &DataPointKind| known.iter().any(|(method, same)| same == point && has(*method));
+        let points = live().flat_map(|shown| shown.points.iter()).filter(|point| !own(point)).count();
         let review = has(ProofMethod::HumanReview);
         Self {
             session,
             stale_session: any_session && !session,
+            reachable,
             base: factors > 0 || (review && !reachable),
             second: factors > 1 || points >= POINTS_L2 || review,
             third: (points >= POINTS_L3 && has(ProofMethod::SignedDeclaration)) || has(ProofMethod::IdCard) || review,
@@ -111,6 +119,11 @@ impl Standing {
         }
     }
 
+    /// Whether a session stands, as young as it must be.
+    pub fn session(&self) -> bool {
+        self.session
+    }
+
     /// Whether an identity card would be the last thing missing.
     pub fn all_but_the_card(&self) -> bool {
         self.base && self.second && !self.third
@@ -120,7 +133,11 @@ impl Standing {
     pub fn missing(&self, level: ProofLevel, acting: ActingAs, card: IdDocument) -> Vec<Missing> {
         let mut missing = Vec::new();
         if level >= ProofLevel::L1 && !self.base {
-            missing.push(if self.stale_session { Missing::FreshSession } else { Missing::SessionOrCode });
+            missing.push(match (self.reachable, self.stale_session) {
+                (false, _) => Missing::HumanReview,
+                (true, true) => Missing::FreshSession,
+                (true, false) => Missing::SessionOrCode,
+            });
         }
         if level >= ProofLevel::L2 && !self.second {
             missing.push(Missing::SecondFactor);
@@ -130,7 +147,9 @@ impl Standing {
             if card == IdDocument::LastResort && self.all_but_the_card() {
                 missing.push(Missing::MaskedIdCard);
             }
-            missing.push(Missing::HumanReview);
+            if !missing.contains(&Missing::HumanReview) {
+                missing.push(Missing::HumanReview);
+            }
         }
         if level > ProofLevel::L0 && !self.authority(acting) {
             match acting {

@@ -226,6 +226,13 @@ impl RightsTable {
         regime.copied().unwrap_or(Regime::Policy)
     }
 
+    /// Every regime that could hold in a place: its own; of a nation also those of its parts, and of an unknown place all.
+    pub fn possible(&self, place: Jurisdiction) -> BTreeSet<Regime> {
+        let within = |other: &Jurisdiction| place == Jurisdiction::UNKNOWN || other.nation() == place;
+        let parts = self.places.iter().filter(|(other, _)| within(other)).map(|(_, regime)| *regime);
+        parts.chain([self.regime_of(place)]).collect()
+    }
+
     fn covering(&self, right: Right, regime: Regime) -> impl Iterator<Item = &Row> {
         self.written.row.iter().filter(move |row| row.covers(right, regime))
     }
@@ -239,7 +246,7 @@ impl RightsTable {
         };
         let rows: Vec<&Row> = policy.chain(law.iter().copied()).collect();
         let level = level(&rows, asked);
-        let id_document = id_document(&rows, level);
+        let id_document = id_document(&rows, level, asked.acting_as);
         Plan {
             rows: rows.iter().map(|row| row.id.clone()).collect(),
             level,
@@ -311,9 +318,11 @@ fn level(rows: &[&Row], asked: &Asked) -> ProofLevel {
 
 /// The last resort to reach the highest level, where a row says so and none forbids it. To somebody who is logged in
 /// and for whom less suffices, asking is disproportionate (EDPB 01/2022 para 73).
-fn id_document(rows: &[&Row], level: ProofLevel) -> IdDocument {
+fn id_document(rows: &[&Row], level: ProofLevel, acting_as: ActingAs) -> IdDocument {
     let strictest = rows.iter().filter_map(|row| row.id_document).min().unwrap_or(IdDocument::Forbidden);
-    if level == ProofLevel::L3 { strictest } else { IdDocument::Forbidden }
+    // Of somebody who acts for another it is not said whose card it would be (domain 6.3).
+    let own = acting_as == ActingAs::Myself;
+    if own && level == ProofLevel::L3 { strictest } else { IdDocument::Forbidden }
 }
 
 fn never_ask(rows: &[&Row], level: ProofLevel, id_document: IdDocument) -> Vec<NeverAsk> {

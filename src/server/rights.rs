@@ -1,13 +1,13 @@
 //! RightsService: parse, run the flow, answer.
 
-use super::convert::{self, rights as wire};
+use super::convert::{self, Problem, bad, rights as wire};
 use super::messages::{Language, ProofText, Text};
 use super::proto;
 use super::proto::rights_service_server::RightsService;
 use super::service::enter;
+use crate::flows::App;
 use crate::flows::rights::{RightsChanged, Verdict};
-use crate::flows::{App, Error};
-use crate::terms::{RequestState, Right};
+use crate::terms::{RequestState, Right, Scope};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -79,6 +79,9 @@ impl RightsService for Rights {
         let ask = request.into_inner();
         let language = Language::of(&ask.language);
         let ask = wire::prove(ask, self.app.now())?;
+        if ask.offered.takes_staff() {
+            entered.must_have(Scope::RightsDecide)?;
+        }
         let subject = ask.subject.clone();
         let (app, call) = (Arc::clone(&self.app), entered.call.clone());
         let proved = entered.run(async move { app.prove_requester(ask, call).await }).await?;
@@ -94,11 +97,8 @@ impl RightsService for Rights {
                 (Outcome::NotPossible(wire::impossible(why, Some(of), language, now)), Text::RightsNotPossible(why))
             }
         };
-        // Only to whoever has just shown something that holds.
-        let token = match proved.verdict {
-            Verdict::Accepted => self.app.rights_token(of, &subject)?,
-            Verdict::NotAccepted | Verdict::NotPossible(_) => None,
-        };
+        // Only to whoever has just shown what was missing.
+        let token = if proved.verified { self.app.rights_token(of, &subject)? } else { None };
         Ok(Response::new(proto::ProveRequesterResponse {
             outcome: Some(outcome),
             proof: token.as_ref().map(wire::proof_token),
@@ -113,6 +113,9 @@ impl RightsService for Rights {
     ) -> Result<Response<proto::RedeemProofResponse>, Status> {
         let entered = enter(&mut request)?;
         let token = request.into_inner().token;
+        if token.is_empty() {
+            return Err(bad("token", Problem::Missing).into());
+        }
         let (app, party) = (Arc::clone(&self.app), entered.call.relying_party.clone());
         let redeemed = entered.run(async move { app.redeem_proof(&token, &party).await }).await?;
         let (about, subject) = redeemed.about.unzip();
@@ -136,21 +139,14 @@ impl RightsService for Rights {
             .run(async move {
                 let of = app.rights_request(&party, &id).await?;
                 let verified = matches!(of.state(), RequestState::Verified | RequestState::Done);
-                let told = match of.asked().decision {
-                    Some(decision) if verified && of.asked().right == Right::ExplainDecision => {
-                        match app.told(&party, decision).await {
-                            Ok(told) => Some(told),
-                            // Nothing is kept of it any more, or never was.
-                            Err(Error::UnknownDecision) => None,
-                            Err(error) => return Err(error),
-                        }
-                    }
-                    _ => None,
-                };
+                let explains = verified && of.asked().right == Right::ExplainDecision;
+                let told = if explains { app.explained(&of).await? } else { None };
                 Ok((of, told))
             })
             .await?;
-        let (remedy, _) = wire::remedy(&of, language);
+        let (remedy, ground) = wire::remedy(&of, language);
+        let (plan, now) = (self.app.plan_of(&of), self.app.now());
+        let closed_by = of.ending().and_then(|ending| ending.staff.as_ref());
         Ok(Response::new(proto::GetRequestResponse {
             request: Some(wire::request(&of, self.app.now())),
             proofs: wire::records(&of),
@@ -158,6 +154,11 @@ impl RightsService for Rights {
             repeated_often: of.asked().repeated,
             explanation: told.as_ref().map(|told| convert::explanation(told, language)),
             remedy,
+            ground,
+            closed_by: closed_by.map_or_else(String::new, |staff| staff.as_str().to_owned()),
+            may_ask: wire::may_ask(&of, now),
+            never_ask: wire::never_ask(&plan),
+            citations: wire::citations(&plan),
         }))
     }
 
@@ -223,7 +224,9 @@ impl RightsService for Rights {
             Ok(of) => Outcome::Closed(of),
             Err(why) => Outcome::NotPossible(*why),
         };
-        Ok(Response::new(proto::CloseResponse { outcome: Some(outcome), remedy, ground }))
+        let refused = !ground.is_empty();
+        let legal_basis = if refused { wire::citations(&self.app.plan_of(&changed.request)) } else { Vec::new() };
+        Ok(Response::new(proto::CloseResponse { outcome: Some(outcome), remedy, ground, legal_basis }))
     }
 
     async fn unlock(
@@ -231,9 +234,10 @@ impl RightsService for Rights {
         mut request: Request<proto::UnlockRequest>,
     ) -> Result<Response<proto::UnlockResponse>, Status> {
         let entered = enter(&mut request)?;
-        let subject = wire::subject(&request.into_inner().subject_ref)?;
+        let ask = request.into_inner();
+        let (subject, staff) = (wire::subject(&ask.subject_ref)?, wire::staff("staff_ref", &ask.staff_ref)?);
         let (app, party) = (Arc::clone(&self.app), entered.call.relying_party.clone());
-        entered.run(async move { app.unlock(&subject, &party).await }).await?;
+        entered.run(async move { app.unlock(&subject, staff, &party).await }).await?;
         Ok(Response::new(proto::UnlockResponse {}))
     }
 }

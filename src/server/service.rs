@@ -1,14 +1,17 @@
 //! What the services share: who calls, and flows that outlive a caller who leaves.
 
 use super::budget::Held;
-use super::status;
+use super::status::{self, Denied};
 use crate::flows::{Call, Caller, Deadline, Error, Presence};
+use crate::terms::Scope;
+use std::collections::BTreeSet;
 use std::future::Future;
 use tonic::{Request, Status};
 
 /// The call as the guard let it through; with the proof of presence that must live as long as the handler.
 pub(super) struct Entered {
     pub call: Call,
+    scopes: BTreeSet<Scope>,
     held: Option<Held>,
     _presence: Presence,
 }
@@ -20,10 +23,15 @@ pub(super) fn enter<T>(request: &mut Request<T>) -> Result<Entered, Status> {
     let deadline: Deadline = extensions.remove().ok_or_else(status::internal)?;
     let presence = Presence::new();
     let call = Call { relying_party: caller.relying_party, deadline, watch: presence.watch() };
-    Ok(Entered { call, held: extensions.remove(), _presence: presence })
+    Ok(Entered { call, scopes: caller.scopes, held: extensions.remove(), _presence: presence })
 }
 
 impl Entered {
+    /// Refuses a caller without a scope that a part of a call takes besides the call's own.
+    pub fn must_have(&self, scope: Scope) -> Result<(), Status> {
+        if self.scopes.contains(&scope) { Ok(()) } else { Err(Denied::MissingScope(scope).into()) }
+    }
+
     /// Runs a flow to its end, whether or not the caller stays: what was begun is recorded or released, never left.
     pub async fn run<T, F>(self, flow: F) -> Result<T, Status>
     where

@@ -163,6 +163,7 @@ impl From<Error> for Status {
             }
             Error::UnknownDecision => status(Code::NotFound, "UNKNOWN_DECISION", text, None),
             Error::UnknownRequest => status(Code::NotFound, "UNKNOWN_REQUEST", text, None),
+            Error::RegimeNotOfPlace => status(Code::FailedPrecondition, "REGIME_NOT_OF_PLACE", text, None),
             Error::UnknownConsent => status(Code::NotFound, "UNKNOWN_CONSENT", text, None),
             Error::ConsentNotRequired => status(Code::FailedPrecondition, "CONSENT_NOT_REQUIRED", text, None),
             Error::DecisionTooOld => status(Code::FailedPrecondition, "DECISION_TOO_OLD", text, None),

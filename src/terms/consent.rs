@@ -269,6 +269,8 @@ closed_enum! {
         RightsProofRedeemed = "rights.proof_redeemed",
         /// The answer takes longer.
         RightsExtended = "rights.extended",
+        /// The requester was not told in time that it came in.
+        RightsAcknowledgeOverdue = "rights.acknowledge_overdue",
         /// The time for the answer is over in three days.
         RightsDueSoon = "rights.due_soon",
         /// The time for the answer is over.

@@ -282,6 +282,8 @@ closed_enum! {
         IdForbidden = "id_forbidden",
         /// An identity card may be asked for only when everything else is done.
         OtherProofFirst = "other_proof_first",
+        /// This right does not take this: it would be more than is needed.
+        NotNeeded = "not_needed",
         /// The relying party did not vouch for this contact, or for a session, when the request was made.
         ChannelNotConfirmed = "channel_not_confirmed",
         /// This proof is not for whom the requester acts for.

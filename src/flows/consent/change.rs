@@ -122,6 +122,10 @@ impl App {
                 Ok(wanted.done)
             });
             if taken.is_err() && course.entries.is_empty() {
+                // Another copy of the same request may have been first, between the two looks.
+                if self.replay(once, now).await?.is_some() {
+                    continue;
+                }
                 return Ok(Changed { consent: loaded.record.consent, outcome: taken });
             }
             let mut batch = self.batch(&loaded, &course, now)?;

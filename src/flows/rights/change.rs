@@ -1,26 +1,27 @@
 //! What a relying party does with a request: acknowledge, extend, close. And what time does.
 
+use super::super::consent::ScopeChange;
 use super::super::once::{Done, Once};
 use super::super::{App, Error};
 use super::{ATTEMPTS, LoadedRequest, RightsNote, RightsRecord, partition_of};
-use crate::audit::{AgeRecheckRequired, Entry, ErasureRequired};
+use crate::audit::{AgeRecheckRequired, Entry, ErasureRequired, SubjectErased};
 use crate::rights::{Event, RightsRequest};
-use crate::store::{Batch, Expect, Key, StoreError};
+use crate::store::{Batch, Expect, Key, Partition, StoreError};
 use crate::terms::{
-    ErasureReason, ExtensionReason, IdempotencyKey, RefusalBasis, RelyingParty, RequestId, RequestState, Right,
-    RightsNotPossible, StaffRef,
+    ActingAs, ConsentActor, ErasureReason, ExtensionReason, IdempotencyKey, RefusalBasis, RelyingParty, RequestId,
+    RequestState, Right, RightsNotPossible, StaffRef,
 };
 use jiff::Timestamp;
 
 /// How a request is closed.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// Answered as asked.
-    Done(StaffRef),
+    /// Answered as asked, but for a part that was refused.
+    Done(StaffRef, Option<RefusalBasis>),
     /// Refused.
     Refused(StaffRef, RefusalBasis),
     /// The requester takes it back.
-    Withdrawn,
+    Withdrawn(StaffRef),
 }
 
 /// A request after a change, or why it was not changed.
@@ -79,23 +80,29 @@ impl App {
         key: &IdempotencyKey,
     ) -> Result<RightsChanged, Error> {
         let said = match answer {
-            Answer::Done(staff) => format!("done\0{}", staff.as_str()),
+            Answer::Done(staff, partly) => {
+                format!("done\0{}\0{}", staff.as_str(), partly.map_or("", RefusalBasis::as_str))
+            }
             Answer::Refused(staff, basis) => format!("refused\0{basis}\0{}", staff.as_str()),
-            Answer::Withdrawn => "withdrawn".to_owned(),
+            Answer::Withdrawn(staff) => format!("withdrawn\0{}", staff.as_str()),
         };
         let once = self.once(party, partition_of(id), key, &[b"close", id.0.as_bytes(), said.as_bytes()]);
         let changed = self
             .change_request(party, id, &once, |record, _| match answer.clone() {
-                Answer::Done(staff) => {
-                    let note = RightsNote { staff: Some(staff.clone()), ..RightsNote::default() };
-                    (Event::Done { staff }, note)
+                Answer::Done(staff, partly) => {
+                    let allowed = self.plan_of(&record.request).refusals;
+                    let note = RightsNote { staff: Some(staff.clone()), basis: partly, ..RightsNote::default() };
+                    (Event::Done { staff, partly, allowed }, note)
                 }
                 Answer::Refused(staff, basis) => {
                     let allowed = self.plan_of(&record.request).refusals;
                     let note = RightsNote { staff: Some(staff.clone()), basis: Some(basis), ..RightsNote::default() };
                     (Event::Refused { staff, basis, allowed }, note)
                 }
-                Answer::Withdrawn => (Event::Withdrawn, RightsNote::default()),
+                Answer::Withdrawn(staff) => {
+                    let note = RightsNote { staff: Some(staff.clone()), ..RightsNote::default() };
+                    (Event::Withdrawn { staff }, note)
+                }
             })
             .await?;
         // What was granted is carried out here too. If the server dies before, the timers do it.
@@ -126,11 +133,23 @@ impl App {
                 self.count_party(party, now).await?;
             }
             let (event, note) = want(&record, now);
+            let (stands, rests_on) = self.authority(&record).await?;
+            if !stands && matches!(event, Event::Done { .. }) {
+                return Ok(RightsChanged { request: record.request, outcome: Err(RightsNotPossible::NotVerified) });
+            }
             match record.take(event, now, &note) {
                 Ok(entry) => entries.push(entry),
+                // Another copy of the same request may have been first, between the two looks.
+                Err(_) if self.replay(once, now).await?.is_some() => continue,
                 Err(why) => return Ok(RightsChanged { request: record.request, outcome: Err(why) }),
             }
             let mut batch = Batch::new(loaded.key.partition()).require(loaded.key, Expect::Version(loaded.version));
+            if !record.request.is_open() {
+                batch = batch.delete(self.code_key(party, id));
+            }
+            if let Some((key, version)) = rests_on.filter(|_| record.request.state() == RequestState::Done) {
+                batch = batch.require(key, Expect::Version(version));
+            }
             batch = self.granted(batch, &mut record, &mut entries, now)?;
             batch = self.put_request(batch, loaded.key, Some(&loaded.record), &record, now)?;
             batch = entries.into_iter().fold(batch, Batch::record);
@@ -165,14 +184,18 @@ impl App {
                     consent_id: None,
                     request_id: Some(id),
                 }));
-                record.erase = true;
+                record.carry_out = true;
+                Ok(batch)
+            }
+            Right::WithdrawConsent => {
+                record.carry_out = true;
                 Ok(batch)
             }
             Right::CorrectBirthDate => {
                 let marked = self.recheck_key(&party, &record.subject, partition_of(&id));
                 let entry = AgeRecheckRequired { at: now, relying_party: party, request_id: id };
                 entries.push(Entry::AgeRecheckRequired(entry));
-                Ok(batch.put(marked, Vec::new(), None))
+                self.ask_again(batch, marked, now)
             }
             Right::Access
             | Right::KnowCategories
@@ -183,7 +206,6 @@ impl App {
             | Right::Object
             | Right::Portability
             | Right::ChangeScope
-            | Right::WithdrawConsent
             | Right::OptOut
             | Right::LimitSensitive
             | Right::ExplainDecision => Ok(batch),
@@ -193,8 +215,8 @@ impl App {
     /// What time does to a request, and what was granted and not carried out here yet. True if something was done.
     pub(in crate::flows) async fn rights_due(&self, key: Key) -> Result<bool, Error> {
         let Some(loaded) = self.load_request_at(key).await? else { return Ok(false) };
-        if loaded.record.erase {
-            return self.erase_granted(loaded).await;
+        if loaded.record.carry_out {
+            return self.carry_out(loaded).await;
         }
         let now = self.now();
         let mut record = loaded.record.clone();
@@ -207,19 +229,42 @@ impl App {
         self.write(entries.into_iter().fold(batch, Batch::record), now).await
     }
 
-    /// Erases what is held here about a person whose request was granted.
-    async fn erase_granted(&self, loaded: LoadedRequest) -> Result<bool, Error> {
+    /// Carries out here what was granted: the person's consents are taken back, or what is held about them is erased. A
+    /// report about the account, and that an age must be shown again, stay: they are no part of what the person can have
+    /// erased to get around them.
+    async fn carry_out(&self, loaded: LoadedRequest) -> Result<bool, Error> {
         let (record, key) = (&loaded.record, loaded.key);
         let (party, partition) = (record.request.relying_party(), key.partition());
         let at = record.request.ending().map_or_else(|| self.now(), |ending| ending.at);
-        self.forget(party, &record.subject, partition, (at, None)).await?;
+        if record.request.asked().right == Right::WithdrawConsent {
+            self.withdraw_consents(record, partition).await?;
+        } else {
+            let erased = Entry::SubjectErased(SubjectErased { at, relying_party: party.clone() });
+            self.forget(party, &record.subject, partition, (at, Some(erased))).await?;
+        }
         let now = self.now();
-        let carried_out = RightsRecord { erase: false, ..record.clone() };
-        let batch = Batch::new(partition)
-            .require(key, Expect::Version(loaded.version))
-            .delete(self.report_key(party, &record.subject, partition))
-            .delete(self.recheck_key(party, &record.subject, partition));
+        let carried_out = RightsRecord { carry_out: false, ..record.clone() };
+        let batch = Batch::new(partition).require(key, Expect::Version(loaded.version));
         let batch = self.put_request(batch, key, Some(record), &carried_out, now)?;
         self.write(batch, now).await
+    }
+
+    /// Takes back every consent that is in force for a person: by the guardian if one asks, else by the person.
+    async fn withdraw_consents(&self, record: &RightsRecord, partition: Partition) -> Result<(), Error> {
+        let party = record.request.relying_party();
+        let actor = match record.request.asked().acting_as {
+            ActingAs::Guardian => ConsentActor::Guardian,
+            ActingAs::Myself | ActingAs::Agent => ConsentActor::Subject,
+        };
+        for loaded in self.siblings(party, &record.subject, partition).await? {
+            let (now, id) = (self.now(), loaded.record.consent.id());
+            if loaded.in_force(now) {
+                let key: IdempotencyKey =
+                    format!("rights-{}-{id}", record.request.id()).parse().map_err(|_| Error::Broken)?;
+                // Who may not take it back alone yet is told so by the consent's own answer: it stays.
+                self.change_consent(party, &id, actor, &ScopeChange::Withdraw, &key).await?;
+            }
+        }
+        Ok(())
     }
 }

@@ -7,9 +7,10 @@
 use super::super::idempotency::hex;
 use super::super::records::{decode, encode};
 use super::super::{App, Error, later, unexpected};
+use super::meter::Kind;
 use super::{ATTEMPTS, RightsNote, partition_of, told};
 use crate::secret::Sensitive;
-use crate::store::{Batch, CommitError, Expect, Key, Limit, Space, StoreError, Version};
+use crate::store::{Batch, CommitError, Expect, Key, Limit, Space, StoreError};
 use crate::terms::{CodeChannel, EventKind, ProofMethod, RelyingParty, RequestId, RightsNotPossible, SubjectRef};
 use aws_lc_rs::{constant_time, rand};
 use jiff::{SignedDuration, Timestamp};
@@ -41,6 +42,11 @@ impl Code {
     /// With one try less.
     pub fn tried(self) -> Self {
         Self { tries_left: self.tries_left.saturating_sub(1), ..self }
+    }
+
+    /// Whether it is the same code, however often it was tried meanwhile.
+    pub fn is(&self, other: &Self) -> bool {
+        self.salt == other.salt
     }
 
     /// How it was delivered.
@@ -77,7 +83,7 @@ fn digits(count: u8) -> Result<Sensitive<String>, Error> {
 }
 
 impl App {
-    fn code_key(&self, party: &RelyingParty, id: &RequestId) -> Key {
+    pub(super) fn code_key(&self, party: &RelyingParty, id: &RequestId) -> Key {
         self.handles.key(Space::Code, partition_of(id), party, &id.to_string())
     }
 
@@ -101,12 +107,13 @@ impl App {
         if let Err(why) = loaded.record.request.may_show(method, now) {
             return Ok(Err(why));
         }
-        if self.is_locked(&subject, now).await? {
+        let kind = Kind::of(method, loaded.record.request.standing(now).session());
+        if self.is_locked(&subject, kind, now).await? {
             return Ok(Err(RightsNotPossible::Locked));
         }
         self.count_party(party, now).await?;
         let limit = Limit::new(self.rights.codes_per_hour, SignedDuration::from_hours(1)).map_err(|_| Error::Broken)?;
-        let counted = format!("codes:{}", subject.handle.text());
+        let counted = format!("codes:{}:{}", kind.name(), subject.handle.text());
         let counted = self.handles.key(Space::Attempts, subject.partition, party, &counted);
         if !self.store.count(&counted, limit, now).await?.allowed {
             return Ok(Err(RightsNotPossible::TooManyCodes));
@@ -135,17 +142,24 @@ impl App {
         Err(Error::Store(StoreError::Busy))
     }
 
-    /// The code of a request, if it can still be tried.
+    /// The code of a request and whether it can still be tried. Where none was made, one that nothing is: so that to guess
+    /// takes the same reads and writes.
     pub(super) async fn code_to_try(
         &self,
-        party: &RelyingParty,
-        id: &RequestId,
+        (party, id): (&RelyingParty, &RequestId),
+        method: ProofMethod,
         now: Timestamp,
-    ) -> Result<Option<(Key, Version, Code)>, Error> {
+    ) -> Result<(Key, Expect, Code, bool), Error> {
         let key = self.code_key(party, id);
-        let Some(stored) = self.store.get(&key, now).await? else { return Ok(None) };
-        let code: Code = decode(&stored.value)?;
-        Ok((code.tries_left > 0 && now < code.expires_at).then_some((key, stored.version, code)))
+        if let Some(stored) = self.store.get(&key, now).await? {
+            let code: Code = decode(&stored.value)?;
+            let live = code.tries_left > 0 && now < code.expires_at;
+            return Ok((key, Expect::Version(stored.version), code, live));
+        }
+        let salt = Uuid::new_v4();
+        let hash = self.code_hash(party, id, &salt, "");
+        let none = Code { hash, salt, method, tries_left: 0, expires_at: later(now, life(CodeChannel::Email)) };
+        Ok((key, Expect::Absent, none, false))
     }
 
     /// What a code over the channel of the request's code would show; of a request without a code, anything it may show.

@@ -74,11 +74,11 @@ impl App {
         [key(month_name(day)), key(format!("due:{day}"))]
     }
 
-    /// The dates that are listed if none are said: what was due within 13 months, and is within four.
+    /// The dates that are listed if none are said: what was due within 25 months, and is within four.
     pub fn usual_range(&self) -> DueRange {
         let today = self.now().to_zoned(jiff::tz::TimeZone::UTC).date();
         let moved = |months: i64| today.checked_add(months.months()).unwrap_or(today);
-        DueRange { from: moved(-13), until: moved(4) }
+        DueRange { from: moved(-25), until: moved(4) }
     }
 
     /// The open requests that are due within a range, by date.

@@ -1,7 +1,8 @@
 //! What was tried in vain: counted before anything is looked at, in one atomic change, so that a burst of guesses gets no
 //! more of them than a patient guesser (domain 7.1: back-off 1, 2, 4 … 3600 s, after 100 an operator).
 //!
-//! The count is of a person of a relying party, under a keyed name, whichever request it was. What holds sets it back.
+//! The count is of a person of a relying party, under a keyed name, whichever request it was. What holds takes back its
+//! own count and no other: whoever knows some things about a person must not buy guesses at others with them.
 
 use super::super::records::{decode, encode};
 use super::super::subject::Subject;
@@ -30,8 +31,8 @@ struct Meter {
 
 /// An attempt that was counted.
 pub(super) struct Charged {
-    /// Where the person's failures are counted, and as of when.
-    meter: (Key, Version),
+    /// Where the person's failures are counted.
+    meter: Key,
     /// Whether it is the last before an operator has to unlock the person.
     pub last: bool,
     /// The code that it is about, if it is and there is one that can still be tried.
@@ -45,8 +46,9 @@ fn wait(failures: u16) -> SignedDuration {
 }
 
 impl App {
-    fn meter_key(&self, subject: &Subject) -> Key {
-        self.handles.key(Space::Meter, subject.partition, &subject.party, subject.handle.text())
+    fn meter_key(&self, subject: &Subject, kind: Kind) -> Key {
+        let text = format!("{}:{}", kind.name(), subject.handle.text());
+        self.handles.key(Space::Meter, subject.partition, &subject.party, &text)
     }
 
     async fn meter(&self, key: &Key, now: Timestamp) -> Result<Option<(Meter, Version)>, Error> {
@@ -54,9 +56,9 @@ impl App {
         Ok(Some((decode(&stored.value)?, stored.version)))
     }
 
-    /// Whether a person is locked.
-    pub(super) async fn is_locked(&self, subject: &Subject, now: Timestamp) -> Result<bool, Error> {
-        let meter = self.meter(&self.meter_key(subject), now).await?;
+    /// Whether attempts of this kind are locked for a person.
+    pub(super) async fn is_locked(&self, subject: &Subject, kind: Kind, now: Timestamp) -> Result<bool, Error> {
+        let meter = self.meter(&self.meter_key(subject, kind), now).await?;
         Ok(meter.is_some_and(|(meter, _)| meter.failures >= self.rights.lock_after))
     }
 
@@ -74,7 +76,7 @@ impl App {
             if let Err(why) = loaded.record.request.may_show(method, now) {
                 return Ok(Err(why));
             }
-            let key = self.meter_key(subject);
+            let key = self.meter_key(subject, Kind::of(method, loaded.record.request.standing(now).session()));
             let meter = self.meter(&key, now).await?;
             let failures = meter.as_ref().map_or(0, |(meter, _)| meter.failures);
             if failures >= self.rights.lock_after {
@@ -87,14 +89,17 @@ impl App {
                     retry_after: left.max(Duration::from_millis(1)),
                 });
             }
-            let code = if is_code { self.code_to_try(&subject.party, id, now).await? } else { None };
+            let code = match is_code {
+                true => Some(self.code_to_try((&subject.party, id), method, now).await?),
+                false => None,
+            };
             let failures = failures.saturating_add(1);
             let (batch, tried) = self.charge_batch(&loaded, &key, meter, (failures, code), now)?;
             match self.store.commit(batch, now).await {
                 Ok(receipt) => {
                     let code = tried.map(|(key, code)| (key, receipt.version, code));
                     let last = failures >= self.rights.lock_after;
-                    return Ok(Ok(Charged { meter: (key, receipt.version), last, code }));
+                    return Ok(Ok(Charged { meter: key, last, code }));
                 }
                 Err(crate::store::CommitError::Conflict) => {}
                 Err(error) => return Err(super::super::unexpected(error)),
@@ -108,7 +113,7 @@ impl App {
         loaded: &LoadedRequest,
         key: &Key,
         meter: Option<(Meter, Version)>,
-        (failures, code): (u16, Option<(Key, Version, Code)>),
+        (failures, code): (u16, Option<(Key, Expect, Code, bool)>),
         now: Timestamp,
     ) -> Result<(Batch, Option<(Key, Code)>), Error> {
         let mut record = loaded.record.clone();
@@ -123,26 +128,97 @@ impl App {
             .put(*key, encode(&counted)?, until);
         batch = self.put_request(batch, loaded.key, Some(&loaded.record), &record, now)?;
         let tried = match code {
-            Some((at, version, code)) => {
+            Some((at, expect, code, live)) => {
                 let code = code.tried();
-                batch = batch.require(at, Expect::Version(version)).put(at, encode(&code)?, Some(code.expires_at));
-                Some((at, code))
+                batch = batch.require(at, expect).put(at, encode(&code)?, Some(code.expires_at));
+                live.then_some((at, code))
             }
             None => None,
         };
         Ok((batch, tried))
     }
 
-    /// Adds to a batch that the person's failures are forgotten, unless somebody has failed meanwhile.
-    pub(super) async fn set_back(&self, batch: Batch, charged: &Charged, now: Timestamp) -> Result<Batch, Error> {
-        let (key, version) = charged.meter;
-        let same = self.meter(&key, now).await?.is_some_and(|(_, found)| found == version);
-        Ok(if same { batch.require(key, Expect::Version(version)).delete(key) } else { batch })
+    /// Adds to a batch that an attempt was no failure: it is taken back, and no other one.
+    pub(super) async fn take_back(&self, batch: Batch, charged: &Charged, now: Timestamp) -> Result<Batch, Error> {
+        let key = charged.meter;
+        let Some((meter, version)) = self.meter(&key, now).await? else { return Ok(batch) };
+        let failures = meter.failures.saturating_sub(1);
+        let batch = batch.require(key, Expect::Version(version));
+        if failures == 0 {
+            return Ok(batch.delete(key));
+        }
+        let left = Meter { failures, not_before: now };
+        Ok(batch.put(key, encode(&left)?, Some(later(now, FORGOTTEN))))
     }
 
-    /// Forgets the failures of a person, as an operator asks.
-    pub(super) fn forget_failures(&self, batch: Batch, subject: &Subject) -> Batch {
-        batch.delete(self.meter_key(subject))
+    /// Undoes an attempt that came to nothing through no fault of the requester.
+    pub(super) async fn undo(&self, subject: &Subject, id: &RequestId, charged: &Charged) -> Result<(), Error> {
+        for _ in 0..ATTEMPTS {
+            let now = self.now();
+            let loaded = self.load_request_of(&subject.party, id, subject).await?;
+            let mut batch = Batch::new(subject.partition).require(loaded.key, Expect::Version(loaded.version));
+            batch = self.take_back(batch, charged, now).await?;
+            let mut record = loaded.record.clone();
+            if let Ok(undone) = record.request.step(Event::Undone, now) {
+                record.request = undone;
+                batch = self.put_request(batch, loaded.key, Some(&loaded.record), &record, now)?;
+            }
+            if self.write(batch, now).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Store(StoreError::Busy))
+    }
+
+    /// Forgets the failures of a person, as staff asks who has looked at it or an operator.
+    pub(super) async fn forget_failures(
+        &self,
+        mut batch: Batch,
+        subject: &Subject,
+        now: Timestamp,
+    ) -> Result<(Batch, bool), Error> {
+        let mut any = false;
+        for kind in Kind::all() {
+            let key = self.meter_key(subject, kind);
+            any |= self.meter(&key, now).await?.is_some();
+            batch = batch.delete(key);
+        }
+        Ok((batch, any))
+    }
+}
+
+/// Attempts are counted apart by what is tried, and apart for whoever is logged in: a stranger who guesses does not keep
+/// the person from typing in the code that was delivered to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kind {
+    what: &'static str,
+    session: bool,
+}
+
+impl Kind {
+    /// The kind of an attempt.
+    pub fn of(method: ProofMethod, session: bool) -> Self {
+        let what = match method {
+            ProofMethod::PhoneCode | ProofMethod::EmailCode | ProofMethod::PostCode => "code",
+            ProofMethod::IdCard => "card",
+            ProofMethod::DataPoints
+            | ProofMethod::Session
+            | ProofMethod::SignedDeclaration
+            | ProofMethod::HumanReview
+            | ProofMethod::GuardianConsent
+            | ProofMethod::AgentPermission
+            | ProofMethod::PowerOfAttorney => "points",
+        };
+        Self { what, session }
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
+        ["code", "card", "points"].into_iter().flat_map(|what| [false, true].map(|session| Self { what, session }))
+    }
+
+    /// Its name in keys.
+    pub fn name(self) -> String {
+        format!("{}{}", self.what, if self.session { " in session" } else { "" })
     }
 }
 

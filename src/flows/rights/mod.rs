@@ -6,6 +6,7 @@
 mod change;
 mod code;
 mod listing;
+mod look;
 mod meter;
 mod open;
 mod prove;
@@ -23,13 +24,14 @@ pub use crate::rights::{Extended, RightsRequest, Shown};
 
 use super::records::decode;
 use super::subject::{Handle, Slot, Subject};
-use super::{App, Error, later};
+use super::{App, Error, Told, later};
 use crate::audit::{Entry, ImageLife, RightsMoved};
 use crate::policy::Rule;
 use crate::rights::{Clock, Event, plan};
 use crate::store::{Batch, Key, Partition, Space, Version};
 use crate::terms::{
-    EventKind, ExtensionReason, ProofMethod, Purpose, RefusalBasis, RelyingParty, RequestId, StaffRef, SubjectRef,
+    ActingAs, ConsentId, EventKind, ExtensionReason, ProofMethod, Purpose, RefusalBasis, RelyingParty, RequestId,
+    StaffRef, SubjectRef,
 };
 use crate::tokens::{Audience, RightsProof, Token};
 use jiff::civil::Date;
@@ -67,9 +69,12 @@ pub(in crate::flows) struct RightsRecord {
     /// The guardian who acts, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guardian: Option<Handle>,
-    /// Whether what is held here about the person has still to be erased.
+    /// The consent by which the guardian acts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<ConsentId>,
+    /// Whether what was granted has still to be carried out here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub erase: bool,
+    pub carry_out: bool,
 }
 
 /// A request as it was read.
@@ -92,13 +97,15 @@ pub(in crate::flows) struct RightsNote {
 impl RightsRecord {
     /// When something is due next.
     pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.erase { Some(now) } else { self.request.next_due() }
+        if self.carry_out { Some(now) } else { self.request.next_due() }
     }
 
     /// Takes every step whose time has come, and tells them.
     pub fn catch_up(&mut self, now: Timestamp) -> Vec<Entry> {
         let mut entries = Vec::new();
         while let Some(at) = self.request.next_due().filter(|at| *at <= now) {
+            // What was entered late, or not looked at for a while, is told in the order in which it is known.
+            let at = at.max(self.request.changed_at());
             let Ok(next) = self.request.step(Event::TimePassed, at) else { break };
             self.request = next;
             entries.push(moved(&self.request, at, &RightsNote::default()));
@@ -135,7 +142,7 @@ fn told(request: &RightsRequest, kind: EventKind, at: Timestamp, note: &RightsNo
         regime: asked.regime,
         acting_as: asked.acting_as,
         state: request.state(),
-        required: request.required(),
+        required: request.required(at),
         reached: request.reached(at),
         due: request.clock().due,
         method: note.method,
@@ -164,7 +171,28 @@ impl App {
     pub fn plan_of(&self, request: &RightsRequest) -> Plan {
         let asked = request.asked();
         let (right, regime, acting_as) = (asked.right, asked.regime, asked.acting_as);
-        self.rights_table.plan(&plan::Asked { right, regime, acting_as, account: asked.account })
+        self.rights_table.plan(&plan::Asked { right, regime, acting_as, account: asked.with_session.is_some() })
+    }
+
+    /// Whether the decision that is to be explained is about the person who asks.
+    pub async fn explained(&self, request: &RightsRequest) -> Result<Option<Told>, Error> {
+        let Some(decision) = request.asked().decision else { return Ok(None) };
+        let party = request.relying_party();
+        let loaded = self.load_request(party, &request.id()).await?;
+        if Partition::of(&decision) != loaded.key.partition() {
+            return Ok(None);
+        }
+        self.told_to(party, decision, &loaded.record.subject).await
+    }
+
+    /// Whether whoever acts for another still may, and what that rests on.
+    async fn authority(&self, record: &RightsRecord) -> Result<(bool, Option<(Key, Version)>), Error> {
+        let asked = record.request.asked();
+        let Some(consent) = record.consent.filter(|_| asked.acting_as == ActingAs::Guardian) else {
+            return Ok((true, None));
+        };
+        let found = self.acts_for(record.request.relying_party(), &consent, record).await?;
+        Ok((found.is_some(), found))
     }
 
     /// The token that shows that its requester is verified, while it holds.
@@ -176,7 +204,7 @@ impl App {
             request: request.id(),
             right: asked.right,
             regime: asked.regime,
-            level: request.reached(proof.at),
+            level: proof.level,
             acting_as: asked.acting_as,
             jti: proof.jti,
             single_use: proof.single_use,
@@ -251,10 +279,5 @@ impl App {
     /// Where a request lies. Another relying party's lies elsewhere, so it is not found.
     fn request_key(&self, party: &RelyingParty, id: &RequestId) -> Key {
         self.handles.key(Space::Rights, partition_of(id), party, &id.to_string())
-    }
-
-    /// Where it stands that a person's age must be shown again.
-    pub(in crate::flows) fn recheck_key(&self, party: &RelyingParty, handle: &Handle, partition: Partition) -> Key {
-        self.handles.key(Space::Subject, partition, party, &format!("recheck:{}", handle.text()))
     }
 }

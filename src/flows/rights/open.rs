@@ -3,11 +3,11 @@
 use super::super::once::Done;
 use super::super::{App, Error};
 use super::{ATTEMPTS, RightsNote, RightsRecord, moved};
-use crate::rights::{Asked, Proof, RightsRequest, plan};
+use crate::rights::{Asked, Proof, RightsRequest, Terms, plan};
 use crate::store::{Batch, Expect, Limit, Space, StoreError};
 use crate::terms::{
-    ActingAs, DecisionId, GuardianRef, IdempotencyKey, Jurisdiction, ProofMethod, Regime, RelyingParty, RequestId,
-    Right, SubjectRef,
+    ActingAs, DecisionId, GuardianRef, IdempotencyKey, Jurisdiction, ProofLevel, ProofMethod, Regime, RelyingParty,
+    RequestId, Right, SubjectRef,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -34,8 +34,6 @@ pub struct OpenAsk {
     pub acting_as: ActingAs,
     /// The guardian who acts.
     pub guardian: Option<GuardianRef>,
-    /// Whether the person has an account.
-    pub account: bool,
     /// How the relying party knew the person before.
     pub vouched: BTreeSet<ProofMethod>,
     /// When it came in; now if not said.
@@ -66,7 +64,6 @@ impl OpenAsk {
             self.regime.map_or("", Regime::as_str),
             self.acting_as.as_str(),
             self.guardian.as_ref().map_or("", GuardianRef::as_str),
-            if self.account { "account" } else { "" },
             &vouched.join(","),
             &self.received_at.map_or_else(String::new, |at| at.to_string()),
             &self.decision.map_or_else(String::new, |id| id.to_string()),
@@ -88,13 +85,22 @@ impl App {
             let plan = self.plan_of(&request);
             return Ok(Opened { request, plan });
         }
-        self.count_party(party, now).await?;
-        let times = self.times(party, &subject, ask.right, now).await?;
+        let own = self.rights_table.regime_of(ask.jurisdiction);
+        if own != Regime::Policy && ask.regime.is_some_and(|regime| regime != own) {
+            return Err(Error::RegimeNotOfPlace);
+        }
         let id = RequestId(subject.partition.mark(Uuid::now_v7()));
+        let (checked, _) = self.request(&ask, party, id, (0, false), now);
+        // Nothing can be tried where nothing is asked, and opting out is not refused because others try (domain 7.2).
+        if checked.asked().terms.level > ProofLevel::L0 {
+            self.count_party(party, now).await?;
+        }
+        let times = self.times(party, &subject, ask.right, now).await?;
         let key = self.request_key(party, &id);
         let (request, plan) = self.request(&ask, party, id, times, now);
         let guardian = ask.guardian.as_ref().map(|guardian| self.guardian(party, guardian));
-        let record = RightsRecord { request, subject: subject.handle.clone(), guardian, erase: false };
+        let record =
+            RightsRecord { request, subject: subject.handle.clone(), guardian, consent: None, carry_out: false };
         let done = Done::Opened { request: id };
         for _ in 0..ATTEMPTS {
             if let Some(Done::Opened { request }) = self.replay(&once, now).await? {
@@ -120,31 +126,44 @@ impl App {
         now: Timestamp,
     ) -> (RightsRequest, plan::Plan) {
         let regime = ask.regime.unwrap_or_else(|| self.rights_table.regime_of(ask.jurisdiction));
-        let account = ask.account || ask.vouched.contains(&ProofMethod::Session);
-        let plan = self.rights_table.plan(&plan::Asked { right: ask.right, regime, acting_as: ask.acting_as, account });
+        let planned = |regime: Regime, account: bool| {
+            self.rights_table.plan(&plan::Asked { right: ask.right, regime, acting_as: ask.acting_as, account })
+        };
+        let session = ask.acting_as == ActingAs::Myself && ask.vouched.contains(&ProofMethod::Session);
+        let plan = planned(regime, session);
+        // Where it is not known which law holds, the earliest date of those that could.
+        let possible = self.rights_table.possible(ask.jurisdiction).into_iter();
+        let others: Vec<plan::Plan> = possible.map(|regime| planned(regime, false)).collect();
+        let plans = || others.iter().chain([&plan]);
         let received_at = ask.received_at.map_or(now, |at| at.min(now));
         let (rule, calendar) = (self.zones_of(ask.jurisdiction), self.calendars.of(ask.jurisdiction));
         // The earliest date that the place has: no clock runs longer than the law's.
         let day = rule.today_for_age(received_at);
-        let clock = self.clock(&rule, plan.due(day, calendar));
-        let acknowledge_by = plan.acknowledge_by(day, calendar);
+        let due = plans().map(|plan| plan.due(day, calendar)).min().unwrap_or(day);
+        let clock = self.clock(&rule, due);
+        let told = plans().filter_map(|plan| plan.acknowledge_by(day, calendar)).min();
+        let acknowledge_by = told.map(|day| self.clock(&rule, day.min(due)));
+        let terms = |plan: &plan::Plan| Terms {
+            level: plan.level,
+            id_document: plan.id_document,
+            may_ask: plan.may_ask.iter().copied().collect(),
+        };
         let asked = Asked {
             right: ask.right,
             regime,
             jurisdiction: ask.jurisdiction,
             acting_as: ask.acting_as,
-            account,
             vouched: ask.vouched.clone(),
             decision: ask.decision,
-            level: plan.level,
             fresh_session: plan.fresh_session,
-            id_document: plan.id_document,
+            with_session: session.then(|| terms(&plan)),
+            terms: terms(&planned(regime, false)),
             table: plan.digest,
             received_at,
             times,
             repeated,
         };
-        let proof = Proof { jti: Uuid::new_v4(), at: now, single_use: ask.single_use };
+        let proof = Proof { jti: Uuid::new_v4(), at: now, level: ProofLevel::L0, single_use: ask.single_use };
         (RightsRequest::opened((id, party.clone()), asked, (clock, acknowledge_by), proof, now), plan)
     }
 

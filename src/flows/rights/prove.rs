@@ -3,14 +3,15 @@
 
 use super::super::idempotency::digest;
 use super::super::once::{Done, Once};
+use super::super::records::decode;
 use super::super::subject::Subject;
 use super::super::{App, Call, Error};
+use super::code::Code;
+use super::look::agree;
 use super::meter::Charged;
 use super::{ATTEMPTS, RightsNote, told};
 use crate::age::BirthDate;
 use crate::audit::{Entry, ImageLife, LockChanged};
-use crate::evidence::validate::Verdict as Seen;
-use crate::policy;
 use crate::rights::{Event, Failure, RightsRequest, Shown};
 use crate::secret::Sensitive;
 use crate::store::{Batch, Expect, Space, StoreError};
@@ -18,7 +19,6 @@ use crate::terms::{
     ConsentId, DataPointKind, EventKind, IdempotencyKey, Malformed, ProofMethod, RelyingParty, RequestId,
     RightsNotPossible, StaffRef, SubjectRef,
 };
-use aws_lc_rs::{constant_time, hmac, rand};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -89,21 +89,41 @@ pub struct Proved {
     pub request: RightsRequest,
     /// What it came to.
     pub verdict: Verdict,
+    /// Whether it is by this that the requester is verified: only then is there a token for it.
+    pub verified: bool,
 }
 
 /// Something that was looked at.
-struct Looked {
+pub(super) struct Looked {
     holds: bool,
     method: ProofMethod,
     points: BTreeSet<DataPointKind>,
     fresh_since: Option<Timestamp>,
     staff: Option<StaffRef>,
     image: Option<ImageLife>,
+    /// The consent by which a guardian acts.
+    consent: Option<ConsentId>,
+    /// Whether it contradicts what is known.
+    contradicts: bool,
 }
 
 impl Looked {
     fn new(method: ProofMethod, holds: bool) -> Self {
-        Self { holds, method, points: BTreeSet::new(), fresh_since: None, staff: None, image: None }
+        Self {
+            holds,
+            method,
+            points: BTreeSet::new(),
+            fresh_since: None,
+            staff: None,
+            image: None,
+            consent: None,
+            contradicts: false,
+        }
+    }
+
+    /// A card that was looked at.
+    pub fn card(holds: bool, contradicts: bool, life: ImageLife) -> Self {
+        Self { image: Some(life), contradicts, ..Self::new(ProofMethod::IdCard, holds) }
     }
 
     fn vouched(method: ProofMethod, staff: StaffRef) -> Self {
@@ -122,30 +142,23 @@ impl Looked {
 impl Offered {
     /// A picture of a card, and the date of birth that it must show: `YYYY-MM-DD` and nothing else.
     pub fn id_card(image: Sensitive<Vec<u8>>, expected: &Sensitive<String>) -> Result<Self, Malformed> {
-        super::super::verify::stated_birth(expected).map(|birth| Self::IdCard(image, birth))
+        super::super::stated::birth(expected).map(|birth| Self::IdCard(image, birth))
     }
 
-    /// All of it, for telling a retry from another request.
+    /// Whether only a member of staff can vouch for it.
+    pub fn takes_staff(&self) -> bool {
+        matches!(self, Self::HumanReview(_) | Self::AgentPermission(_) | Self::PowerOfAttorney(_))
+    }
+
+    /// What a retry is told by. Of what is looked at it holds the kind only: a digest of a code, of data points or of a
+    /// date of birth could be tested by whoever has the store and its secret.
     fn digest(&self) -> String {
         let (name, said): (&[u8], &[u8]) = match self {
             Self::Session(at) => return digest(&[b"session", at.to_string().as_bytes()]),
             Self::Guardian(id) => return digest(&[b"guardian", id.0.as_bytes()]),
-            Self::DataPoints(points) => {
-                let parts = points.iter().flat_map(|point| {
-                    [
-                        point.kind.as_str().as_bytes(),
-                        point.claimed.expose().as_bytes(),
-                        point.on_file.expose().as_bytes(),
-                    ]
-                });
-                return digest(&parts.collect::<Vec<_>>());
-            }
-            Self::IdCard(image, birth) => {
-                let date = birth.expose();
-                let (y, m, d) = (date.year().to_be_bytes(), date.month().to_be_bytes(), date.day().to_be_bytes());
-                return digest(&[b"id-card", image.expose(), &y, &m, &d]);
-            }
-            Self::Code(code) => (b"code", code.expose().as_bytes()),
+            Self::DataPoints(_) => (b"data-points", b""),
+            Self::IdCard(..) => (b"id-card", b""),
+            Self::Code(_) => (b"code", b""),
             Self::Declaration(staff) => (b"declaration", staff.as_str().as_bytes()),
             Self::HumanReview(staff) => (b"human-review", staff.as_str().as_bytes()),
             Self::AgentPermission(staff) => (b"agent-permission", staff.as_str().as_bytes()),
@@ -182,8 +195,8 @@ impl App {
             Offered::AgentPermission(staff) => (Looked::vouched(ProofMethod::AgentPermission, staff), None),
             Offered::PowerOfAttorney(staff) => (Looked::vouched(ProofMethod::PowerOfAttorney, staff), None),
             Offered::Guardian(consent) => {
-                let holds = self.acts_for(&party, &consent, &before.record).await?;
-                (Looked::new(ProofMethod::GuardianConsent, holds), None)
+                let holds = self.acts_for(&party, &consent, &before.record).await?.is_some();
+                (Looked { consent: Some(consent), ..Looked::new(ProofMethod::GuardianConsent, holds) }, None)
             }
             Offered::Code(guess) => {
                 let method = self.code_method(&party, &id).await?;
@@ -214,8 +227,15 @@ impl App {
                     Ok(charged) => charged,
                     Err(why) => return self.not_possible(&party, &id, why).await,
                 };
-                let asked = before.record.request.asked();
-                (self.look_at_card(asked.jurisdiction, (image, expected), place, &call).await?, Some(charged))
+                let place_of = before.record.request.asked().jurisdiction;
+                match self.look_at_card(&subject, place_of, (image, expected), place, &call).await {
+                    Ok(looked) => (looked, Some(charged)),
+                    Err(error) => {
+                        // Nothing was read: that was no attempt. If this fails too, it counts.
+                        self.undo(&subject, &id, &charged).await.ok();
+                        return Err(error);
+                    }
+                }
             }
         };
         self.record_proof(&subject, &id, (looked, charged, single_use), &once).await
@@ -223,9 +243,11 @@ impl App {
 
     /// What the same request came to before.
     async fn proved_before(&self, party: &RelyingParty, id: &RequestId, once: &Once) -> Result<Option<Proved>, Error> {
-        let Some(Done::Proved { accepted }) = self.replay(once, self.now()).await? else { return Ok(None) };
+        let Some(Done::Proved { accepted, jti }) = self.replay(once, self.now()).await? else { return Ok(None) };
         let verdict = if accepted { Verdict::Accepted } else { Verdict::NotAccepted };
-        Ok(Some(Proved { request: self.rights_request(party, id).await?, verdict }))
+        let request = self.rights_request(party, id).await?;
+        let verified = jti.is_some_and(|jti| request.holds(&jti));
+        Ok(Some(Proved { request, verdict, verified }))
     }
 
     async fn not_possible(
@@ -234,7 +256,8 @@ impl App {
         id: &RequestId,
         why: RightsNotPossible,
     ) -> Result<Proved, Error> {
-        Ok(Proved { request: self.rights_request(party, id).await?, verdict: Verdict::NotPossible(why) })
+        let request = self.rights_request(party, id).await?;
+        Ok(Proved { request, verdict: Verdict::NotPossible(why), verified: false })
     }
 
     /// Records what was looked at.
@@ -262,21 +285,38 @@ impl App {
             }
             let mut batch = Batch::new(subject.partition).require(loaded.key, Expect::Version(loaded.version));
             if holds && let Some(charged) = &charged {
-                batch = self.set_back(batch, charged, now).await?;
-                if let Some((key, version, _)) = &charged.code {
-                    let same = self.store.get(key, now).await?.is_some_and(|stored| stored.version == *version);
-                    if !same {
+                if let Some((key, _, code)) = &charged.code {
+                    let stored = self.store.get(key, now).await?;
+                    let same = stored.filter(|stored| decode::<Code>(&stored.value).is_ok_and(|now| now.is(code)));
+                    let Some(same) = same else {
                         // Replaced by a newer code, or used by somebody else in this moment: this one is no code any more.
                         holds = false;
                         continue;
-                    }
-                    batch = batch.require(*key, Expect::Version(*version)).delete(*key);
+                    };
+                    batch = batch.require(*key, Expect::Version(same.version)).delete(*key);
                 }
+                batch = self.take_back(batch, charged, now).await?;
             }
+            if holds && looked.method == ProofMethod::HumanReview {
+                (batch, _) = self.forget_failures(batch, subject, now).await?;
+            }
+            if holds && looked.consent.is_some() {
+                record.consent = looked.consent;
+            }
+            // Whoever acts for a child may have lost that since it was shown. Which consent it was stays named, so that what
+            // was verified by it is not done without it.
+            let (stands, rests_on) = self.authority(&record).await?;
+            if !stands {
+                record.request = record.request.step(Event::AuthorityGone, now).map_err(|_| Error::Broken)?;
+            }
+            if let Some((key, version)) = rests_on {
+                batch = batch.require(key, Expect::Version(version));
+            }
+            let jti = Uuid::new_v4();
             let event = if holds {
-                Event::Shown { shown: looked.shown(now), jti: Uuid::new_v4(), single_use }
+                Event::Shown { shown: looked.shown(now), jti, single_use, tried: charged.is_some() }
             } else {
-                Event::Failed(Failure { method: looked.method })
+                Event::Failed(Failure { method: looked.method, contradicts: looked.contradicts })
             };
             let note = RightsNote {
                 method: Some(looked.method),
@@ -286,6 +326,7 @@ impl App {
             };
             match record.take(event, now, &note) {
                 Ok(entry) => entries.push(entry),
+                Err(_) if self.replay(once, now).await?.is_some() => continue,
                 Err(why) => return self.not_possible(party, id, why).await,
             }
             if record.request.event() == EventKind::RightsInReview && !holds {
@@ -297,66 +338,35 @@ impl App {
                     relying_party: party.clone(),
                     locked: true,
                     request_id: Some(*id),
+                    staff: None,
                 }));
             }
             batch = self.put_request(batch, loaded.key, Some(&loaded.record), &record, now)?;
             batch = entries.into_iter().fold(batch, Batch::record);
-            batch = self.settle(batch, once, &Done::Proved { accepted: holds }, now)?;
+            let verified = holds && record.request.event() == EventKind::RightsVerified;
+            let done = Done::Proved { accepted: holds, jti: verified.then_some(jti) };
+            batch = self.settle(batch, once, &done, now)?;
             if self.write(batch, now).await? {
                 let verdict = if holds { Verdict::Accepted } else { Verdict::NotAccepted };
-                return Ok(Proved { request: record.request, verdict });
+                return Ok(Proved { request: record.request, verdict, verified });
             }
         }
         Err(Error::Store(StoreError::Busy))
     }
 
-    /// Whether a consent lets this request's guardian act for its person.
-    async fn acts_for(
-        &self,
-        party: &RelyingParty,
-        consent: &ConsentId,
-        record: &super::RightsRecord,
-    ) -> Result<bool, Error> {
-        let Some(loaded) = self.current(self.consent_key(party, consent)).await? else { return Ok(false) };
-        let same = loaded.record.subject.as_ref() == Some(&record.subject)
-            && record.guardian.is_some()
-            && loaded.record.guardian == record.guardian;
-        Ok(same && loaded.in_force(self.now()) && !loaded.record.consent.subject_acts())
-    }
-
-    /// Whether a card shows a date of birth. What it shows is not told.
-    async fn look_at_card(
-        &self,
-        jurisdiction: crate::terms::Jurisdiction,
-        (image, expected): (Sensitive<Vec<u8>>, BirthDate),
-        place: super::super::pool::Place,
-        call: &Call,
-    ) -> Result<Looked, Error> {
-        let (rule, received_at) = (self.zones_of(jurisdiction), self.now());
-        let today = rule.today_for_expiry(received_at);
-        let read = self.pool.read(place, image, today, self.image_bytes, (call.deadline, call.watch.clone())).await?;
-        self.observe(&read);
-        let life = ImageLife { received_at, disposed_at: self.now() };
-        let holds = match &read.verdict {
-            Seen::Read(evidence) => {
-                let facts = self.facts(&call.relying_party);
-                let obstacles = policy::guardian_obstacles(&rule, evidence, &facts, life.disposed_at);
-                evidence.birth == expected && obstacles.is_empty()
-            }
-            Seen::Unreadable(_) => false,
-        };
-        Ok(Looked { image: Some(life), ..Looked::new(ProofMethod::IdCard, holds) })
-    }
-
     /// Sets a person's failures back, as an operator asks.
-    pub async fn unlock(&self, subject: &SubjectRef, party: &RelyingParty) -> Result<(), Error> {
+    pub async fn unlock(&self, subject: &SubjectRef, staff: StaffRef, party: &RelyingParty) -> Result<(), Error> {
         let subject = self.subject(party, subject);
         let now = self.now();
-        let locked = self.is_locked(&subject, now).await?;
-        let mut batch = self.forget_failures(Batch::new(subject.partition), &subject);
-        if locked {
-            let entry = LockChanged { at: now, relying_party: party.clone(), locked: false, request_id: None };
-            batch = batch.record(Entry::LockChanged(entry));
+        let (mut batch, any) = self.forget_failures(Batch::new(subject.partition), &subject, now).await?;
+        if any {
+            batch = batch.record(Entry::LockChanged(LockChanged {
+                at: now,
+                relying_party: party.clone(),
+                locked: false,
+                request_id: None,
+                staff: Some(staff),
+            }));
         }
         self.write(batch, now).await.map(drop)
     }
@@ -371,45 +381,4 @@ impl App {
 fn any_code(request: &RightsRequest) -> ProofMethod {
     let codes = [ProofMethod::EmailCode, ProofMethod::PhoneCode, ProofMethod::PostCode];
     codes.into_iter().find(|code| request.asked().vouched.contains(code)).unwrap_or(ProofMethod::EmailCode)
-}
-
-/// Whether all values agree with what is on file, in a time that tells neither which nor how far they agree.
-fn agree(points: &[DataPoint]) -> Result<bool, Error> {
-    let mut secret = [0u8; 32];
-    rand::fill(&mut secret).map_err(|_| Error::Broken)?;
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
-    let mut all = !points.is_empty();
-    for point in points {
-        let (claimed, on_file) = (point.claimed.expose().trim(), point.on_file.expose().trim());
-        let (a, b) = (hmac::sign(&key, claimed.as_bytes()), hmac::sign(&key, on_file.as_bytes()));
-        let same = constant_time::verify_slices_are_equal(a.as_ref(), b.as_ref()).is_ok();
-        all &= same & !on_file.is_empty();
-    }
-    Ok(all)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn point(claimed: &str, on_file: &str) -> DataPoint {
-        let text = |text: &str| Sensitive::new(text.to_owned());
-        DataPoint { kind: DataPointKind::Reference, claimed: text(claimed), on_file: text(on_file) }
-    }
-
-    #[test]
-    fn all_values_must_agree_and_nothing_agrees_with_nothing() {
-        assert!(agree(&[point("a", "a"), point(" b ", "b")]).unwrap());
-        for wrong in [
-            vec![],
-            vec![point("", "")],
-            vec![point(" ", "")],
-            vec![point("a", "")],
-            vec![point("a", "b")],
-            vec![point("a", "a"), point("b", "")],
-            vec![point("a", "A"), point("b", "b")],
-        ] {
-            assert!(!agree(&wrong).unwrap());
-        }
-    }
 }

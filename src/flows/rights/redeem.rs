@@ -47,7 +47,8 @@ impl App {
             return Ok(Redemption::Invalid.into());
         }
         let stands = request.state() == RequestState::Verified && request.holds(&proof.jti);
-        if !stands {
+        let (authority, rests_on) = self.authority(&loaded.record).await?;
+        if !stands || !authority {
             return Ok(Redemption::RequestClosed.into());
         }
         if proof.single_use {
@@ -57,6 +58,10 @@ impl App {
                 .require(loaded.key, Expect::Version(loaded.version))
                 .put(used, Vec::new(), Some(later(expires_at, AFTER)))
                 .record(told(request, EventKind::RightsProofRedeemed, now, &RightsNote::default()));
+            let batch = match rests_on {
+                Some((key, version)) => batch.require(key, Expect::Version(version)),
+                None => batch,
+            };
             match self.store.commit(batch, now).await {
                 Ok(_) => {}
                 Err(CommitError::Conflict) if self.store.get(&used, now).await?.is_some() => {

@@ -126,7 +126,8 @@ fn whoever_acts_for_another_needs_more_and_may_show_that_they_may() {
         assert_eq!(plan.level, if guardian || agent { own.level.max(ProofLevel::L2) } else { own.level });
         assert_eq!(shows(ProofMethod::GuardianConsent), guardian);
         assert_eq!((shows(ProofMethod::AgentPermission), shows(ProofMethod::PowerOfAttorney)), (agent, agent));
-        assert!(own.may_ask.iter().all(|method| plan.may_ask.contains(method)));
+        let but_a_card = |method: &&ProofMethod| **method != ProofMethod::IdCard;
+        assert!(own.may_ask.iter().filter(but_a_card).all(|method| plan.may_ask.contains(method)));
     }
 }
 
@@ -134,12 +135,25 @@ fn whoever_acts_for_another_needs_more_and_may_show_that_they_may() {
 fn an_identity_card_is_the_last_resort_for_few_and_forbidden_for_the_others() {
     let table = embedded();
     let by_level = [Right::Access, Right::KnowSpecific, Right::Portability];
-    let always = [Right::CorrectName, Right::CorrectBirthDate];
+    let always = [Right::CorrectBirthDate];
     for asked in every() {
         let may = always.contains(&asked.right) || (by_level.contains(&asked.right) && !asked.account);
+        let may = may && asked.acting_as == ActingAs::Myself;
         let expected = if may { IdDocument::LastResort } else { IdDocument::Forbidden };
         assert_eq!(table.plan(&asked).id_document, expected, "{asked:?}");
     }
+}
+
+#[test]
+fn where_the_law_is_not_known_every_one_that_could_hold_is_possible() {
+    let (table, place) = (embedded(), |text: &str| text.parse().unwrap());
+    let possible = |text: &str| table.possible(place(text)).into_iter().collect::<Vec<_>>();
+    assert_eq!(possible("KR"), [Regime::Pipa]);
+    assert_eq!(possible("KR-11"), [Regime::Pipa]);
+    assert_eq!(possible("US"), [Regime::Policy, Regime::Ccpa]);
+    assert_eq!(possible("US-CA"), [Regime::Ccpa]);
+    assert_eq!(possible("US-NY"), [Regime::Policy]);
+    assert_eq!(possible("ZZ"), Regime::ALL);
 }
 
 #[test]

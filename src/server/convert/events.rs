@@ -84,6 +84,7 @@ fn event_type(kind: EventKind) -> proto::EventType {
         EventKind::RightsVerified => proto::EventType::RightsVerified,
         EventKind::RightsProofRedeemed => proto::EventType::RightsProofRedeemed,
         EventKind::RightsExtended => proto::EventType::RightsExtended,
+        EventKind::RightsAcknowledgeOverdue => proto::EventType::RightsAcknowledgeOverdue,
         EventKind::RightsDueSoon => proto::EventType::RightsDueSoon,
         EventKind::RightsOverdue => proto::EventType::RightsOverdue,
         EventKind::RightsDone => proto::EventType::RightsDone,
@@ -124,7 +125,7 @@ mod tests {
         assert_eq!(ask("", &[18, 5, 5]), Ok((2, Cursor::START)));
         assert_eq!(ask(&Cursor::START.to_string(), &[]), Ok((0, Cursor::START)));
         assert_eq!(ask("x", &[]), Err(bad("cursor", Problem::Malformed)));
-        for unknown in [0, -1, 36] {
+        for unknown in [0, -1, 37] {
             assert_eq!(ask("", &[5, unknown]), Err(bad("types", Problem::Unspecified)), "{unknown}");
         }
     }

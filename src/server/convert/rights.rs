@@ -6,7 +6,7 @@
 use super::{BadField, Problem, bad, parse, timestamp};
 use crate::flows::Token;
 use crate::flows::rights::{
-    Answer, DataPoint, DuePage, DueRange, Extended, IssuedCode, Offered, OpenAsk, Opened, ProveAsk, RightsRequest,
+    Answer, DataPoint, DuePage, DueRange, Extended, IssuedCode, Offered, OpenAsk, Opened, Plan, ProveAsk, RightsRequest,
 };
 use crate::secret::Sensitive;
 use crate::server::messages::{Language, Text};
@@ -25,6 +25,10 @@ const LONGEST: usize = 512;
 const LONGEST_CODE: usize = 32;
 /// The usual page.
 const PAGE: usize = 50;
+/// The longest range of dates, in years.
+const YEARS: i64 = 5;
+/// How long ago a request can have come in.
+const LONG_AGO: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 400);
 /// The longest page.
 const LONGEST_PAGE: usize = 100;
 
@@ -87,6 +91,10 @@ pub fn open(wire: &proto::OpenRequestRequest, now: Timestamp) -> Result<OpenAsk,
         0 => None,
         other => Some(from_wire("regime", Regime::ALL, other)?),
     };
+    let received = wire.received_at.as_ref().map(|at| past("received_at", at, now)).transpose()?;
+    if received.is_some_and(|at| now.duration_since(at) > LONG_AGO) {
+        return Err(bad("received_at", Problem::NotAllowedHere));
+    }
     Ok(OpenAsk {
         subject: subject(&wire.subject_ref)?,
         right,
@@ -94,9 +102,8 @@ pub fn open(wire: &proto::OpenRequestRequest, now: Timestamp) -> Result<OpenAsk,
         regime,
         acting_as,
         guardian,
-        account: wire.has_account,
         vouched: wire.vouched.iter().map(|way| vouched(*way)).collect::<Result<_, _>>()?,
-        received_at: wire.received_at.as_ref().map(|at| past("received_at", at, now)).transpose()?,
+        received_at: received,
         decision,
         single_use: wire.single_use,
         key: key(&wire.idempotency_key)?,
@@ -179,12 +186,18 @@ fn data_points(wire: proto::DataPointsProof) -> Result<Vec<DataPoint>, BadField>
 pub fn close(wire: Option<proto::close_request::Answer>) -> Result<Answer, BadField> {
     use proto::close_request::Answer as Wire;
     match wire.ok_or(bad("answer", Problem::Missing))? {
-        Wire::Done(done) => Ok(Answer::Done(parse("done.staff_ref", &done.staff_ref)?)),
+        Wire::Done(done) => {
+            let partly = match done.partly_refused {
+                0 => None,
+                basis => Some(from_wire("done.partly_refused", RefusalBasis::ALL, basis)?),
+            };
+            Ok(Answer::Done(parse("done.staff_ref", &done.staff_ref)?, partly))
+        }
         Wire::Refused(refused) => Ok(Answer::Refused(
             parse("refused.staff_ref", &refused.staff_ref)?,
             from_wire("refused.basis", RefusalBasis::ALL, refused.basis)?,
         )),
-        Wire::Withdrawn(_) => Ok(Answer::Withdrawn),
+        Wire::Withdrawn(by) => Ok(Answer::Withdrawn(parse("withdrawn.staff_ref", &by.staff_ref)?)),
     }
 }
 
@@ -193,7 +206,12 @@ pub fn range(wire: &proto::ListDueRequest, usual: DueRange) -> Result<DueRange, 
     let or = |field, wire: Option<&proto::Date>, usual| wire.map_or(Ok(usual), |date| calendar_date(field, date));
     let from = or("from", wire.from.as_ref(), usual.from)?;
     let until = or("until", wire.until.as_ref(), usual.until)?;
-    if until < from { Err(bad("until", Problem::NotAllowedHere)) } else { Ok(DueRange { from, until }) }
+    let longest = from.checked_add(jiff::Span::new().years(YEARS)).unwrap_or(Date::MAX);
+    if until < from || until > longest {
+        Err(bad("until", Problem::NotAllowedHere))
+    } else {
+        Ok(DueRange { from, until })
+    }
 }
 
 /// How many are listed.
@@ -233,10 +251,10 @@ pub fn request(of: &RightsRequest, now: Timestamp) -> proto::RightsRequest {
         jurisdiction: asked.jurisdiction.to_string(),
         acting_as: to_wire(ActingAs::ALL, &asked.acting_as),
         state: to_wire(crate::terms::RequestState::ALL, &of.state()),
-        required_level: to_wire(crate::terms::ProofLevel::ALL, &of.required()),
+        required_level: to_wire(crate::terms::ProofLevel::ALL, &of.required(now)),
         reached_level: to_wire(crate::terms::ProofLevel::ALL, &of.reached(now)),
         missing: of.missing(now).iter().map(|what| to_wire(crate::terms::Missing::ALL, what)).collect(),
-        id_document: to_wire(crate::terms::IdDocument::ALL, &asked.id_document),
+        id_document: to_wire(crate::terms::IdDocument::ALL, &of.terms(now).id_document),
         received_at: Some(timestamp(asked.received_at)),
         due_date: Some(date(of.clock().due)),
         due_at: Some(timestamp(of.clock().due_at)),
@@ -252,14 +270,31 @@ pub fn request(of: &RightsRequest, now: Timestamp) -> proto::RightsRequest {
 
 /// A request that was taken.
 pub fn opened(of: &Opened, token: Option<&Token>, now: Timestamp) -> proto::OpenRequestResponse {
-    let cited = of.plan.citations.iter().map(|c| format!("{} (in force {}, {:?})", c.text, c.in_force, c.mark));
     proto::OpenRequestResponse {
         request: Some(request(&of.request, now)),
-        may_ask: of.plan.may_ask.iter().map(|method| to_wire(ProofMethod::ALL, method)).collect(),
-        never_ask: of.plan.never_ask.iter().map(|never| to_wire(crate::terms::NeverAsk::ALL, never)).collect(),
-        citations: cited.collect(),
+        may_ask: may_ask(&of.request, now),
+        never_ask: never_ask(&of.plan),
+        citations: citations(&of.plan),
         proof: token.map(proof_token),
     }
+}
+
+/// What may be asked for: of the ways over which the requester was not known before, none.
+pub fn may_ask(of: &RightsRequest, now: Timestamp) -> Vec<i32> {
+    let ways = [ProofMethod::Session, ProofMethod::PhoneCode, ProofMethod::EmailCode, ProofMethod::PostCode];
+    let known = |method: &ProofMethod| !ways.contains(method) || of.asked().vouched.contains(method);
+    let asked = of.terms(now).may_ask.iter().filter(|method| known(method));
+    asked.map(|method| to_wire(ProofMethod::ALL, method)).collect()
+}
+
+/// What must not be asked for.
+pub fn never_ask(plan: &Plan) -> Vec<i32> {
+    plan.never_ask.iter().map(|never| to_wire(crate::terms::NeverAsk::ALL, never)).collect()
+}
+
+/// What the terms rest on, each with its mark.
+pub fn citations(plan: &Plan) -> Vec<String> {
+    plan.citations.iter().map(|c| format!("{} (in force {}; {:?})", c.text, c.in_force, c.mark)).collect()
 }
 
 /// A token.

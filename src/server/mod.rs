@@ -81,7 +81,8 @@ pub struct Settings {
     pub drain_seconds: u32,
     /// How often an idle connection is checked, in seconds.
     pub keepalive_seconds: u32,
-    /// How often timers are looked at: requests that time out, ages that are reached. In seconds.
+    /// How often timers are looked at: requests that time out, ages that are reached. In seconds; 0 for never,
+    /// where another server of the same store does.
     pub timer_seconds: u32,
     /// The most calls at once on one connection.
     pub streams_per_connection: u32,
@@ -183,7 +184,7 @@ impl Bound {
             () = stop => {}
             () = tell_health(&app, &health) => {}
             () = look(&app, Duration::from_secs(settings.look_seconds.into())) => {}
-            () = keep_time(&app, Duration::from_secs(settings.timer_seconds.max(1).into())) => {}
+            () = keep_time(&app, Duration::from_secs(settings.timer_seconds.into())) => {}
         }
         tracing::info!("told to stop: finishing what is running");
         gate.drain();
@@ -252,6 +253,9 @@ fn reflection<'a>() -> tonic_reflection::server::Builder<'a> {
 
 /// Does what is due because time has passed. What fails is done the next time.
 async fn keep_time(app: &App, every: Duration) {
+    if every.is_zero() {
+        std::future::pending::<()>().await;
+    }
     let mut every = tokio::time::interval(every);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {

@@ -61,7 +61,7 @@ impl World {
         settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
         settings.server.admin = settings.server.listen;
         // Tests look at timers themselves.
-        settings.server.timer_seconds = 3600;
+        settings.server.timer_seconds = 0;
         set(&mut settings);
         let script = Arc::new(Script::default());
         let mut app = config::open(&settings, Arc::clone(&script).reader()).unwrap();

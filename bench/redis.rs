@@ -1,7 +1,7 @@
 //! GetDecision, GetConsent and RedeemProof on Redis, beside a bare service that does one GET on the same Redis, over the
 //! same transport, in one run: how much of a call is ours.
 //!
-//! `cargo run --release --example bench_redis -- [calls] [at once]`: starts a `redis-server` of its own (one that syncs
+//! `cargo run --release --example bench_redis -- [calls] [at once] [connections]`: starts a `redis-server` of its own (one that syncs
 //! once a second), rounds alternate between the two, and the median of the rounds' ratios is printed.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
@@ -98,7 +98,11 @@ async fn main() {
     let served = Server::builder().add_service(KeyServiceServer::new(Bare(connection)));
     tokio::spawn(served.serve_with_incoming(TcpListenerStream::new(listener)));
 
-    let caller = serve(directory.path(), |settings| settings.store.redis.urls = vec![url]).await;
+    let caller = serve(directory.path(), |settings| {
+        settings.store.redis.urls = vec![url];
+        settings.store.redis.connections = arguments.next().unwrap_or(settings.store.redis.connections);
+    });
+    let caller = caller.await;
     let bare = Caller { channel: connect(address).await, bearer: caller.bearer.clone() };
     let decisions = make(at_once, at_once, |n| {
         let caller = caller.clone();

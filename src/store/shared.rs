@@ -114,7 +114,7 @@ impl Default for Settings {
             key: PathBuf::new(),
             allow_plain: false,
             namespace: String::from("idgate"),
-            connections: 2,
+            connections: 1,
             connect_ms: 1000,
             call_ms: 1000,
             acknowledged_replicas: 0,

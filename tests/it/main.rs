@@ -12,6 +12,7 @@ mod events;
 mod golden;
 mod hostile;
 mod policy;
+mod redis_servers;
 mod rights;
 mod rights_guesses;
 mod serving;

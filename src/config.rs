@@ -9,6 +9,7 @@ mod open;
 pub use open::{OpenError, check, models_directory, open, policy_table, reader};
 
 use crate::flows::{self, pool, webhooks};
+use crate::store::shared;
 use crate::terms::RelyingParty;
 use crate::{server, telemetry};
 use serde::{Deserialize, Serialize};
@@ -125,6 +126,8 @@ pub struct Store {
     pub queue: usize,
     /// Memory for cached pages.
     pub cache_bytes: usize,
+    /// Where the store lies if many servers share it.
+    pub redis: shared::Settings,
 }
 
 /// The configuration cannot be used.
@@ -224,10 +227,10 @@ impl Settings {
             (self.production() && self.store.secret.as_os_str().is_empty(), "store.secret: production needs a secret"),
             (self.production() && self.store.sealing.is_empty(), "store.sealing: production needs a sealing key"),
         ];
-        match rules.into_iter().find(|(broken, _)| *broken) {
-            Some((_, message)) => Err(ConfigError::Value(message)),
-            None => Ok(()),
-        }
+        let broken = rules.into_iter().find(|(broken, _)| *broken).map(|(_, message)| message);
+        broken
+            .or_else(|| self.store.redis.check(self.production()))
+            .map_or(Ok(()), |message| Err(ConfigError::Value(message)))
     }
 
     /// Whether each webhook has a position of its own.
@@ -283,6 +286,11 @@ mod tests {
             "[server]\nwatches_per_caller = 0",
             "[server]\nheartbeat_seconds = 0",
             "[server]\nlook_seconds = 0",
+            "[store.redis]\nurls = [\"redis://me:secret@localhost\"]",
+            "[store.redis]\nnamespace = \"a:b\"",
+            "[store.redis]\nconnections = 0",
+            "[store.redis]\ncall_ms = 10",
+            "[store.redis]\ntopology = \"ring\"",
             "[[webhooks]]\nrelying_party = \"shop\"\nurl = \"ftp://shop\"\nsecret = \"s\"",
             "[[webhooks]]\nrelying_party = \"shop\"\nurl = \"https://shop/\"",
             "[[webhooks]]\nrelying_party = \"shop\"\nurl = \"https://shop/\"\nsecret = \"s\"\ntypes = [\"x\"]",
@@ -314,5 +322,9 @@ mod tests {
         assert_eq!(Settings::parse(&named).unwrap().webhooks.len(), 2);
         assert!(Settings::parse(&webhook("http")).is_ok(), "for trying out");
         assert!(Settings::parse(&format!("{whole}[checks]\naccept_specimens = true")).is_err());
+        let redis = |url: &str| format!("{whole}[store.redis]\nurls = [\"{url}\"]\n");
+        assert!(Settings::parse(&redis("redis://store.example")).is_err(), "the store in the clear");
+        assert!(Settings::parse(&redis("rediss://store.example")).is_ok());
+        assert!(Settings::parse(&format!("{}allow_plain = true", redis("redis://store.example"))).is_ok());
     }
 }

@@ -12,7 +12,8 @@ use crate::rights::table::{RightsTable, RightsTableError};
 use crate::seal::SealRing;
 use crate::secret::Sensitive;
 use crate::store::embedded::{self, Embedded};
-use crate::store::{Handles, Stirred, Stirring};
+use crate::store::shared::{self, Shared};
+use crate::store::{Handles, Stirred, Stirring, Store};
 use crate::telemetry::Metrics;
 use crate::terms::{Malformed, RelyingParty};
 use crate::tokens::callers::{Callers, Trust, Trusted};
@@ -46,6 +47,9 @@ pub enum OpenError {
     /// The store cannot be opened.
     #[error("store in {0}: {1}")]
     Store(PathBuf, embedded::OpenError),
+    /// The shared store cannot be used as it is set.
+    #[error(transparent)]
+    Shared(#[from] shared::OpenError),
     /// A directory cannot be made or used.
     #[error("{0}: {1}")]
     Directory(PathBuf, std::io::Error),
@@ -117,6 +121,9 @@ pub fn check(settings: &Settings) -> Result<(), OpenError> {
         }
     }
     webhooks(settings)?;
+    if settings.store.redis.used() {
+        Shared::new(&settings.store.redis)?;
+    }
     let directory = models_directory(&settings.ocr.models);
     OcrReader::load(&directory).map(drop).map_err(|error| OpenError::Models(directory, error))
 }
@@ -152,14 +159,8 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
     let metrics = Arc::new(Metrics::default());
     let (issuer, callers) = keyed(settings)?;
     let (handles, seal) = (handles(settings)?, sealing(settings)?);
-    let place = embedded::Settings {
-        directory: settings.data_dir.join("store"),
-        queue: settings.store.queue,
-        cache_bytes: settings.store.cache_bytes,
-    };
-    let store = Embedded::open(&place).map_err(|error| OpenError::Store(place.directory, error))?;
     let stirred = Arc::new(Stirred::default());
-    let store = Arc::new(Stirring::new(Arc::new(store), Arc::clone(&stirred)));
+    let store = Arc::new(Stirring::new(store(settings)?, Arc::clone(&stirred)));
     Ok(App {
         store,
         stirred,
@@ -179,6 +180,20 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
         image_bytes: settings.server.image_bytes,
         clock: Box::new(Timestamp::now),
     })
+}
+
+/// The store: Redis where one is named, a file otherwise. Redis need not answer yet.
+fn store(settings: &Settings) -> Result<Arc<dyn Store>, OpenError> {
+    if settings.store.redis.used() {
+        return Ok(Arc::new(Shared::new(&settings.store.redis)?));
+    }
+    let place = embedded::Settings {
+        directory: settings.data_dir.join("store"),
+        queue: settings.store.queue,
+        cache_bytes: settings.store.cache_bytes,
+    };
+    let store = Embedded::open(&place).map_err(|error| OpenError::Store(place.directory, error))?;
+    Ok(Arc::new(store))
 }
 
 /// The webhooks, with their secrets and the certificates that they trust.

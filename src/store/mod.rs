@@ -1,4 +1,4 @@
-//! Where state rests: one small contract, kept by an embedded file today and by shared servers later.
+//! Where state rests: one small contract, kept by an embedded file for one process and by Redis for many.
 //!
 //! Values are opaque bytes with a version and, mostly, an expiry; keys carry no personal data ([`Handles`]). What a
 //! call answered is on disk: a killed process loses nothing it acknowledged. A batch takes effect as a whole or not at
@@ -7,6 +7,7 @@
 
 pub mod embedded;
 mod key;
+pub mod shared;
 mod shred;
 mod stirring;
 
@@ -57,7 +58,7 @@ pub trait Store: Send + Sync {
     /// Destroys the key, if it is there: when this answers, its bytes are overwritten where they lay.
     async fn shred(&self, id: KeyId) -> Result<(), StoreError>;
 
-    /// Removes what has expired and tells how many values that were.
+    /// Removes what has expired and tells how many values it removed; a store that forgets by itself says 0.
     async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Whether the store can be read and can take changes.

@@ -1,6 +1,7 @@
 //! A fresh world for each test: a real server on a free port, with a store of its own and a scripted reader.
 
 mod consent;
+pub mod faults;
 pub mod process;
 mod receiver;
 pub mod redis;

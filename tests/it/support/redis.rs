@@ -3,6 +3,7 @@
 
 mod certificates;
 mod install;
+mod settings;
 mod wire;
 
 pub use certificates::private;
@@ -23,6 +24,9 @@ use tempfile::TempDir;
 pub const MASTER: &str = "idgate-master";
 /// The password of the user that may do only what idgate needs.
 pub const PASSWORD: &str = "only-for-tests";
+
+/// The default user's password where there is another user.
+const ADMINISTRATOR: &str = "only-for-tests-too";
 
 /// The settings that are recommended, which every test server has.
 const RECOMMENDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/redis.conf");
@@ -58,7 +62,6 @@ pub struct Node {
 
 impl Node {
     fn start(directory: PathBuf, port: u16, arguments: Vec<String>) -> Self {
-        std::fs::create_dir_all(&directory).unwrap();
         let mut node = Self { port, directory, arguments, process: None };
         node.start_again();
         node
@@ -114,7 +117,13 @@ impl Node {
 
     /// One command, as its administrator.
     pub fn try_ask(&self, words: &[&str]) -> std::io::Result<Reply> {
-        wire::ask(&self.directory.join("socket"), &[words])
+        let socket = self.directory.join("socket");
+        match wire::ask(&socket, &[words])? {
+            Reply::Error(error) if error.starts_with("NOAUTH") => {
+                wire::ask(&socket, &[&["AUTH", ADMINISTRATOR], words])
+            }
+            reply => Ok(reply),
+        }
     }
 
     /// A command that it must answer well.
@@ -166,44 +175,51 @@ pub fn free_port() -> u16 {
     }
 }
 
-fn words(of: &[&str]) -> Vec<String> {
-    of.iter().map(|word| (*word).to_owned()).collect()
-}
-
-/// A server with the recommended settings and these.
-fn server(home: &Path, more: &[&str]) -> Node {
-    let port = free_port();
+/// A server with the recommended settings and these lines. The file is its own: Sentinel has it written anew.
+fn server(home: &Path, port: u16, lines: &[String]) -> Node {
     let directory = home.join(port.to_string());
-    let mut arguments = words(&[RECOMMENDED, "--bind", "127.0.0.1", "--unixsocket", "socket", "--port"]);
-    arguments.push(port.to_string());
-    arguments.extend(words(more));
-    Node::start(directory, port, arguments)
+    std::fs::create_dir_all(&directory).unwrap();
+    let recommended = std::fs::read_to_string(RECOMMENDED).unwrap();
+    let file = format!("{recommended}\nbind 127.0.0.1\nunixsocket socket\n{}\n", lines.join("\n"));
+    std::fs::write(directory.join("redis.conf"), file).unwrap();
+    Node::start(directory, port, vec!["redis.conf".to_owned()])
 }
 
-const ALONE: [&str; 2] = ["--min-replicas-to-write", "0"];
+/// A server without TLS.
+fn plain(home: &Path, lines: &[String]) -> Node {
+    let port = free_port();
+    server(home, port, &[&[format!("port {port}")], lines].concat())
+}
+
+/// The master need not have replicas.
+fn alone() -> String {
+    "min-replicas-to-write 0".to_owned()
+}
 
 impl Redis {
     /// One server.
     pub fn single() -> Self {
         let home = TempDir::new().unwrap();
-        let node = server(home.path(), &ALONE);
+        let node = plain(home.path(), &[alone()]);
         Self { kind: Kind::Single, nodes: vec![node], sentinels: Vec::new(), certificates: None, home }
     }
 
     /// One server that speaks TLS only, asks for a certificate, and knows one user with few rights.
     pub fn secured() -> Self {
         let home = TempDir::new().unwrap();
-        let made = Certificates::make(home.path());
-        let port = free_port();
-        let path = |file: &Path| file.to_str().unwrap().to_owned();
-        let mut arguments = words(&[RECOMMENDED, "--bind", "127.0.0.1", "--unixsocket", "socket", "--port", "0"]);
-        arguments.extend(words(&ALONE));
-        arguments.extend(["--tls-port".to_owned(), port.to_string()]);
-        arguments.extend(["--tls-ca-cert-file".to_owned(), path(&made.ca)]);
-        arguments.extend(["--tls-cert-file".to_owned(), path(&made.server)]);
-        arguments.extend(["--tls-key-file".to_owned(), path(&made.server_key)]);
-        arguments.extend(words(&["--tls-auth-clients", "yes"]));
-        let node = Node::start(home.path().join("secured"), port, arguments);
+        let (made, port) = (Certificates::make(home.path()), free_port());
+        let lines = [
+            alone(),
+            "port 0".to_owned(),
+            format!("tls-port {port}"),
+            format!("tls-ca-cert-file {}", made.ca.display()),
+            format!("tls-cert-file {}", made.server.display()),
+            format!("tls-key-file {}", made.server_key.display()),
+            "tls-auth-clients yes".to_owned(),
+            // Whoever gives no password may do nothing.
+            format!("requirepass {ADMINISTRATOR}"),
+        ];
+        let node = server(home.path(), port, &lines);
         std::fs::write(home.path().join("password"), PASSWORD).unwrap();
         private(&home.path().join("password"));
         let redis =
@@ -212,7 +228,7 @@ impl Redis {
         redis
     }
 
-    /// The file of settings names no password. To be said again after a start.
+    /// The file of settings names no password; to be said again after a start.
     pub fn give_password(&self) {
         self.nodes[0].ask(&["ACL", "SETUSER", "idgate", &format!(">{PASSWORD}")]);
     }
@@ -223,8 +239,13 @@ impl Redis {
         let nodes: Vec<(Node, String)> = (0..3)
             .map(|_| {
                 let bus = free_port().to_string();
-                let cluster = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", &bus];
-                (server(home.path(), &[&ALONE[..], &cluster].concat()), bus)
+                let lines = [
+                    alone(),
+                    "cluster-enabled yes".to_owned(),
+                    "cluster-node-timeout 2000".to_owned(),
+                    format!("cluster-port {bus}"),
+                ];
+                (plain(home.path(), &lines), bus)
             })
             .collect();
         let slots = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
@@ -244,10 +265,10 @@ impl Redis {
     /// A master, two replicas and three Sentinels, which are patient until [`Self::impatient`].
     pub fn sentinel() -> Self {
         let home = TempDir::new().unwrap();
-        let quick = ["--repl-diskless-sync-delay", "0", "--repl-timeout", "5"];
-        let master = server(home.path(), &quick);
-        let to = ["--replicaof", "127.0.0.1", &master.port.to_string()];
-        let replicas = [(); 2].map(|()| server(home.path(), &[&quick[..], &to].concat()));
+        let quick = ["repl-diskless-sync-delay 0".to_owned(), "repl-timeout 5".to_owned()];
+        let master = plain(home.path(), &quick);
+        let to = format!("replicaof 127.0.0.1 {}", master.port);
+        let replicas = [(); 2].map(|()| plain(home.path(), &[&quick[..], &[to.clone()]].concat()));
         let nodes: Vec<Node> = [master].into_iter().chain(replicas).collect();
         let sentinels = (0..3).map(|_| sentinel(home.path(), nodes[0].port)).collect();
         let redis = Self { kind: Kind::Sentinel, nodes, sentinels, certificates: None, home };
@@ -348,5 +369,5 @@ fn sentinel(home: &Path, master: u16) -> Node {
         format!("sentinel failover-timeout {MASTER} 15000"),
     ];
     std::fs::write(directory.join("sentinel.conf"), lines.join("\n")).unwrap();
-    Node::start(directory, port, words(&["sentinel.conf", "--sentinel"]))
+    Node::start(directory, port, ["sentinel.conf", "--sentinel"].map(str::to_owned).to_vec())
 }

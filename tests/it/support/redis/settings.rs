@@ -14,7 +14,9 @@ impl Redis {
         let mut settings = Settings { urls: self.urls(), topology, ..Settings::default() };
         if self.kind == Kind::Sentinel {
             settings.master = MASTER.to_owned();
-            settings.acknowledged_replicas = 1;
+            // All of them: the one that becomes the master has everything that was acknowledged, and a master that was
+            // replaced while it was paused has lost at least one.
+            settings.acknowledged_replicas = 2;
         }
         if let Some(made) = &self.certificates {
             settings.username = "idgate".to_owned();

@@ -1,6 +1,6 @@
 //! Certificates for a Redis with TLS on both sides, made anew for each test.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,8 @@ pub struct Certificates {
 impl Certificates {
     pub fn make(directory: &Path) -> Self {
         let mut root = CertificateParams::new(Vec::new()).unwrap();
+        // Without names of their own all would look as if they had signed themselves.
+        root.distinguished_name.push(DnType::CommonName, "authority");
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
         let write = |name: &str, text: &str| {
@@ -26,7 +28,8 @@ impl Certificates {
         };
         let signed = |name: &str| {
             let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-            params.subject_alt_names.push(rcgen::SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+            params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+            params.distinguished_name.push(DnType::CommonName, name);
             let key = KeyPair::generate().unwrap();
             let certificate = params.signed_by(&key, &root).unwrap();
             (write(&format!("{name}.pem"), &certificate.pem()), write(&format!("{name}.key"), &key.serialize_pem()))

@@ -12,19 +12,19 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
-fn at(second: i64) -> Timestamp {
+pub fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
-fn partition(number: u8) -> Partition {
+pub fn partition(number: u8) -> Partition {
     Partition::new(number).unwrap()
 }
 
-fn key(space: Space, number: u8, name: &str) -> Key {
+pub fn key(space: Space, number: u8, name: &str) -> Key {
     Handles::new(Sensitive::new([7; 32])).key(space, partition(number), &"shop".parse().unwrap(), name)
 }
 
-fn entry(second: i64) -> Entry {
+pub fn entry(second: i64) -> Entry {
     Entry::DocumentRead(Box::new(DocumentRead {
         at: at(second),
         decision_id: partition(0).stamp(uuid::Uuid::nil()),
@@ -46,21 +46,91 @@ async fn value(store: &dyn Store, key: &Key, second: i64) -> Option<String> {
     Some(String::from_utf8(stored.value).unwrap())
 }
 
-/// The whole contract. Each part uses names and partitions of its own, so that one store serves them all.
-async fn contract(store: Arc<dyn Store>) {
+/// Who removes what has expired.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sweeping {
+    /// The store, when it is told to.
+    Told,
+    /// The store by itself, some time after.
+    ByItself,
+}
+
+/// The whole contract, for a store that is reached in two ways: from two processes, where it can be. Each part uses names
+/// and partitions of its own, so that one store serves them all.
+pub async fn contract(store: Arc<dyn Store>, other: Arc<dyn Store>, sweeping: Sweeping) {
     a_batch_is_applied_as_a_whole_or_not_at_all(&*store).await;
     a_version_is_good_for_one_change(&*store).await;
+    versions_never_repeat(&*store, &*other).await;
     a_batch_stays_within_its_bounds(&*store).await;
-    an_expired_value_is_absent_and_is_swept(&*store).await;
+    the_largest_batch_is_taken(&*store).await;
+    a_value_is_any_bytes(&*store).await;
+    an_expired_value_is_absent_and_is_swept(&*store, sweeping).await;
+    an_expiry_is_exact_by_the_clock_of_whoever_asks(&*store).await;
     what_is_filed_is_told_in_order_until_it_is_taken_back(&*store).await;
+    one_name_holds_a_value_and_filings(&*store).await;
     a_refused_batch_files_nothing(&*store).await;
     a_limit_slides_and_forgets(&*store).await;
-    of_racing_writers_one_wins(&store).await;
-    of_many_takers_one_gets_it(&store).await;
-    a_burst_never_gets_more_than_the_limit(&store).await;
-    the_chain_holds_across_racing_batches(&store).await;
-    a_key_is_found_until_it_is_shredded(&store).await;
+    a_limit_holds_when_clocks_differ(&*store, &*other).await;
+    what_was_taken_is_gone(&*store, &*other).await;
+    of_racing_writers_one_wins(&store, &other).await;
+    of_many_takers_one_gets_it(&store, &other).await;
+    a_burst_never_gets_more_than_the_limit(&store, &other).await;
+    a_chain_is_read_in_parts(&*store).await;
+    the_chain_holds_across_racing_batches(&store, &other).await;
+    a_key_is_found_until_it_is_shredded(&store, &*other).await;
     store.health().await.unwrap();
+}
+
+async fn versions_never_repeat(store: &dyn Store, other: &dyn Store) {
+    let (a, b) = (key(Space::Decision, 7, "versions-a"), key(Space::Decision, 7, "versions-b"));
+    let mut last = Version(0);
+    // Whichever process writes, whatever its clock says, and whether the value was removed meanwhile.
+    for (round, second) in [1_000, 0, 1_000, -1_000_000_000, 2_000_000_000, 0].into_iter().enumerate() {
+        let store = if round % 2 == 0 { store } else { other };
+        for k in [a, b, a] {
+            let version =
+                store.commit(Batch::new(partition(7)).put(k, vec![], None), at(second)).await.unwrap().version;
+            assert!(version > last, "{version:?} after {last:?}");
+            last = version;
+        }
+        store.commit(Batch::new(partition(7)).delete(a), at(second)).await.unwrap();
+        let late = Batch::new(partition(7)).put(a, vec![], None).require(a, Expect::Version(last));
+        assert_eq!(store.commit(late, at(second)).await, Err(CommitError::Conflict));
+    }
+}
+
+async fn the_largest_batch_is_taken(store: &dyn Store) {
+    let p = partition(8);
+    let keys: Vec<Key> = (0..Batch::MAX_ITEMS).map(|i| key(Space::Decision, 8, &format!("largest-{i}"))).collect();
+    let value = |i: usize| vec![u8::try_from(i).unwrap(); Batch::MAX_VALUE];
+    let before = store.head(p).await.unwrap().seq;
+    let whole = |expect: &dyn Fn(Key) -> Expect| {
+        keys.iter().enumerate().fold(Batch::new(p), |batch, (i, k)| {
+            batch.require(*k, expect(*k)).put(*k, value(i), Some(at(1_000))).record(entry(0))
+        })
+    };
+    let receipt = store.commit(whole(&|_| Expect::Absent), at(0)).await.unwrap();
+    assert_eq!(receipt.head.seq, before + 64);
+    for (i, k) in keys.iter().enumerate() {
+        let stored = store.get(k, at(0)).await.unwrap().unwrap();
+        assert!(stored.value == value(i) && stored.version == receipt.version);
+    }
+    assert_eq!(store.commit(whole(&|_| Expect::Absent), at(0)).await, Err(CommitError::Conflict));
+    store.commit(whole(&|_| Expect::Version(receipt.version)), at(0)).await.unwrap();
+    let gone = keys.iter().fold(Batch::new(p), |batch, k| batch.delete(*k));
+    store.commit(gone, at(0)).await.unwrap();
+    assert_eq!(verified(store, p).await, before + 128);
+}
+
+async fn a_value_is_any_bytes(store: &dyn Store) {
+    let k = key(Space::Decision, 7, "bytes");
+    let all: Vec<u8> = (0..=255).collect();
+    for value in [vec![], all, b"\r\n$3\r\n'\\".to_vec(), vec![0; 8], vec![0xff; 16]] {
+        store.commit(Batch::new(partition(7)).put(k, value.clone(), None), at(0)).await.unwrap();
+        assert_eq!(store.get(&k, at(0)).await.unwrap().unwrap().value, value);
+    }
+    let stored = store.take(&k, at(0)).await.unwrap().unwrap();
+    assert_eq!((stored.value, stored.expires_at), (vec![0xff; 16], None));
 }
 
 async fn a_batch_is_applied_as_a_whole_or_not_at_all(store: &dyn Store) {
@@ -107,7 +177,7 @@ async fn a_batch_stays_within_its_bounds(store: &dyn Store) {
     store.commit(put("long", &"x".repeat(Batch::MAX_VALUE)), at(0)).await.unwrap();
 }
 
-async fn an_expired_value_is_absent_and_is_swept(store: &dyn Store) {
+async fn an_expired_value_is_absent_and_is_swept(store: &dyn Store, sweeping: Sweeping) {
     let (k, kept) = (key(Space::SingleUse, 0, "expiry"), key(Space::SingleUse, 0, "expiry-kept"));
     let until = |k, second| Batch::new(partition(0)).put(k, b"v".into(), Some(at(second)));
     store.commit(until(k, 10), at(0)).await.unwrap();
@@ -121,10 +191,42 @@ async fn an_expired_value_is_absent_and_is_swept(store: &dyn Store) {
     assert!(value(store, &k, 11).await.is_some(), "the second life was cut short by the first expiry");
     store.sweep(at(19)).await.unwrap();
     assert!(value(store, &k, 0).await.is_some(), "swept too early");
-    assert_eq!(store.sweep(at(20)).await.unwrap(), 1);
-    assert_eq!(value(store, &k, 0).await, None, "not swept");
+    let swept = u64::from(sweeping == Sweeping::Told);
+    assert_eq!(store.sweep(at(20)).await.unwrap(), swept);
+    if sweeping == Sweeping::Told {
+        assert_eq!(value(store, &k, 0).await, None, "not swept");
+    }
+    assert_eq!(value(store, &k, 20).await, None);
     assert!(value(store, &kept, 20).await.is_some());
-    assert_eq!(store.sweep(at(30)).await.unwrap(), 1);
+    assert_eq!(store.sweep(at(30)).await.unwrap(), swept);
+}
+
+/// The clock of the server (if there is one) stands somewhere else in each of these times, and changes nothing.
+async fn an_expiry_is_exact_by_the_clock_of_whoever_asks(store: &dyn Store) {
+    let k = key(Space::SingleUse, 7, "exact");
+    for start in ["1999-12-31T23:59:59.999999Z", "2026-02-03T04:05:06.000001Z", "2100-01-01T00:00:00.5Z"] {
+        let start: Timestamp = start.parse().unwrap();
+        let after = |micros: i64| start + SignedDuration::from_micros(micros);
+        for life in [1, 999, 1_000, 1_001, 10_000_001] {
+            let until = after(life) + SignedDuration::from_nanos(999);
+            let batch = || Batch::new(partition(7)).put(k, b"v".into(), Some(until));
+            let version = store.commit(batch().require(k, Expect::Absent), start).await.unwrap().version;
+            let stored = store.get(&k, after(life - 1)).await.unwrap().expect("it lives");
+            assert_eq!(stored.expires_at, Some(after(life)), "kept to the microsecond");
+            assert!(store.get(&k, after(life)).await.unwrap().is_none(), "a microsecond too long");
+            let late = Batch::new(partition(7)).require(k, Expect::Version(version));
+            assert_eq!(store.commit(late.clone(), after(life)).await, Err(CommitError::Conflict));
+            store.commit(late, after(life - 1)).await.unwrap();
+            let early = Batch::new(partition(7)).require(k, Expect::Absent);
+            assert_eq!(store.commit(early.clone(), after(life - 1)).await, Err(CommitError::Conflict));
+            store.commit(early, after(life)).await.unwrap();
+            assert_eq!(store.take(&k, after(life - 1)).await.unwrap().expect("it lives").version, version);
+        }
+        // What is put after its time is never there.
+        store.commit(Batch::new(partition(7)).put(k, b"v".into(), Some(start)), after(5)).await.unwrap();
+        assert!(store.get(&k, after(5)).await.unwrap().is_none());
+        store.commit(Batch::new(partition(7)).delete(k), after(5)).await.unwrap();
+    }
 }
 
 /// Everything under a key, read in pages.
@@ -175,6 +277,22 @@ async fn what_is_filed_is_told_in_order_until_it_is_taken_back(store: &dyn Store
     assert_eq!(filed(store, &neighbours[0], 10).await.len(), 1);
 }
 
+/// A value, filings of many kinds of keys, and attempts never get in each other's way.
+async fn one_name_holds_a_value_and_filings(store: &dyn Store) {
+    let (p, k) = (partition(7), key(Space::Due, 7, "both"));
+    let spaces = [Space::Rights, Space::Consent, Space::Held, Space::Report, Space::Code, Space::Attempts];
+    let mut keys: Vec<Key> = spaces.iter().flat_map(|space| (0..5).map(|i| key(*space, 7, &i.to_string()))).collect();
+    let batch = keys.iter().fold(Batch::new(p).put(k, b"v".into(), Some(at(10))), |batch, filed| batch.file(k, *filed));
+    store.commit(batch, at(0)).await.unwrap();
+    keys.sort_by_key(Key::bytes);
+    assert_eq!(filed(store, &k, 4).await, keys, "in the order of their bytes, whatever they are for");
+    assert_eq!(store.take(&k, at(0)).await.unwrap().unwrap().value, b"v");
+    assert_eq!(filed(store, &k, 4).await, keys, "taking the value leaves what is filed");
+    assert!(store.get(&k, at(0)).await.unwrap().is_none());
+    store.commit(Batch::new(p).require(k, Expect::Absent).unfile(k, keys[0]), at(0)).await.unwrap();
+    assert_eq!(filed(store, &k, 100).await, keys[1..]);
+}
+
 async fn a_refused_batch_files_nothing(store: &dyn Store) {
     let (p, under, k) = (partition(6), key(Space::Due, 6, "refused"), key(Space::Consent, 6, "refused"));
     let elsewhere = key(Space::Consent, 7, "refused");
@@ -214,10 +332,59 @@ async fn a_limit_slides_and_forgets(store: &dyn Store) {
     assert_eq!(count(1_000).await.count, 1, "deleting forgets all attempts");
 }
 
-async fn of_racing_writers_one_wins(store: &Arc<dyn Store>) {
+/// Two processes count for one limit; the clock of one is behind.
+async fn a_limit_holds_when_clocks_differ(store: &dyn Store, behind: &dyn Store) {
+    let k = key(Space::Attempts, 7, "clocks");
+    let limit = Limit::new(3, SignedDuration::from_secs(60)).unwrap();
+    assert_eq!(store.count(&k, limit, at(100)).await.unwrap().count, 1);
+    assert_eq!(behind.count(&k, limit, at(70)).await.unwrap().count, 2, "what lies ahead counts");
+    assert_eq!(store.count(&k, limit, at(100)).await.unwrap().count, 3, "twice at one instant are two");
+    let refused = behind.count(&k, limit, at(71)).await.unwrap();
+    assert_eq!((refused.allowed, refused.count), (false, 3));
+    assert_eq!(refused.retry_after, Some(SignedDuration::from_secs(59)));
+    let exactly = at(130) - SignedDuration::from_micros(1);
+    assert_eq!(store.count(&k, limit, exactly).await.unwrap().retry_after, Some(SignedDuration::from_micros(1)));
+    assert_eq!(store.count(&k, limit, at(130)).await.unwrap().count, 3, "the earliest has left the window");
+    assert!(!store.count(&k, limit, at(159)).await.unwrap().allowed);
+    let after = store.count(&k, limit, at(160)).await.unwrap();
+    assert_eq!((after.allowed, after.count), (true, 2), "both of one instant have left");
+    let widest = Limit::new(Limit::MAX, SignedDuration::from_hours(9600)).unwrap();
+    assert_eq!(behind.count(&k, widest, at(160)).await.unwrap().count, 3, "what has left is not counted again");
+}
+
+async fn what_was_taken_is_gone(store: &dyn Store, other: &dyn Store) {
+    let k = key(Space::SingleUse, 7, "gone");
+    let put = || Batch::new(partition(7)).put(k, b"v".into(), Some(at(60)));
+    let version = store.commit(put(), at(0)).await.unwrap().version;
+    assert_eq!(other.take(&k, at(0)).await.unwrap().unwrap().version, version);
+    assert_eq!((store.take(&k, at(0)).await.unwrap(), other.get(&k, at(0)).await.unwrap()), (None, None));
+    let late = put().require(k, Expect::Version(version));
+    assert_eq!(store.commit(late, at(0)).await, Err(CommitError::Conflict));
+    let again = store.commit(put().require(k, Expect::Absent), at(0)).await.unwrap().version;
+    assert_eq!(other.take(&k, at(0)).await.unwrap().unwrap().version, again);
+}
+
+async fn a_chain_is_read_in_parts(store: &dyn Store) {
+    let p = partition(9);
+    assert_eq!(store.head(p).await.unwrap(), Head::GENESIS);
+    assert!(store.trail(p, 0, 10).await.unwrap().is_empty());
+    for i in 0..5 {
+        store.commit(Batch::new(p).record(entry(2 * i)).record(entry(2 * i + 1)), at(0)).await.unwrap();
+    }
+    let numbers = async |after, at_most| -> Vec<u64> {
+        store.trail(p, after, at_most).await.unwrap().iter().map(|link| link.seq).collect()
+    };
+    assert_eq!(numbers(0, usize::MAX).await, (1..=10).collect::<Vec<u64>>());
+    assert_eq!(numbers(3, 2).await, [4, 5]);
+    assert_eq!(numbers(9, 2).await, [10]);
+    assert_eq!((numbers(0, 0).await, numbers(10, 5).await, numbers(u64::MAX, 5).await), (vec![], vec![], vec![]));
+    assert_eq!(verified(store, p).await, 10);
+}
+
+async fn of_racing_writers_one_wins(store: &Arc<dyn Store>, other: &Arc<dyn Store>) {
     let k = key(Space::Decision, 0, "race");
     let race = (0..100).map(|i| {
-        let store = Arc::clone(store);
+        let store = Arc::clone(if i % 2 == 0 { store } else { other });
         tokio::spawn(async move { store.commit(put("race", &i.to_string()).require(k, Expect::Absent), at(0)).await })
     });
     let (mut won, mut lost) = (Vec::new(), 0);
@@ -232,11 +399,11 @@ async fn of_racing_writers_one_wins(store: &Arc<dyn Store>) {
     assert_eq!(store.get(&k, at(0)).await.unwrap().unwrap().version, won[0]);
 }
 
-async fn of_many_takers_one_gets_it(store: &Arc<dyn Store>) {
+async fn of_many_takers_one_gets_it(store: &Arc<dyn Store>, other: &Arc<dyn Store>) {
     let k = key(Space::SingleUse, 2, "take");
     store.commit(Batch::new(partition(2)).put(k, b"once".into(), Some(at(60))), at(0)).await.unwrap();
-    let takers = (0..200).map(|_| {
-        let store = Arc::clone(store);
+    let takers = (0..200).map(|i| {
+        let store = Arc::clone(if i % 2 == 0 { store } else { other });
         tokio::spawn(async move { store.take(&k, at(1)).await.unwrap() })
     });
     let mut taken = Vec::new();
@@ -247,11 +414,11 @@ async fn of_many_takers_one_gets_it(store: &Arc<dyn Store>) {
     assert_eq!(taken[0].value, b"once");
 }
 
-async fn a_burst_never_gets_more_than_the_limit(store: &Arc<dyn Store>) {
+async fn a_burst_never_gets_more_than_the_limit(store: &Arc<dyn Store>, other: &Arc<dyn Store>) {
     let k = key(Space::Attempts, 3, "burst");
     let limit = Limit::new(25, SignedDuration::from_hours(24)).unwrap();
-    let burst = (0..1_000).map(|_| {
-        let store = Arc::clone(store);
+    let burst = (0..1_000).map(|i| {
+        let store = Arc::clone(if i % 2 == 0 { store } else { other });
         tokio::spawn(async move { store.count(&k, limit, at(0)).await.unwrap() })
     });
     let (mut allowed, mut refused) = (0, 0);
@@ -264,10 +431,10 @@ async fn a_burst_never_gets_more_than_the_limit(store: &Arc<dyn Store>) {
     assert_eq!((allowed, refused), (25, 975));
 }
 
-async fn the_chain_holds_across_racing_batches(store: &Arc<dyn Store>) {
+async fn the_chain_holds_across_racing_batches(store: &Arc<dyn Store>, other: &Arc<dyn Store>) {
     let p = partition(4);
     let writers = (0..64).map(|i| {
-        let store = Arc::clone(store);
+        let store = Arc::clone(if i % 2 == 0 { store } else { other });
         tokio::spawn(async move { store.commit(Batch::new(p).record(entry(i)).record(entry(i)), at(i)).await.unwrap() })
     });
     let mut ends = Vec::new();
@@ -279,7 +446,7 @@ async fn the_chain_holds_across_racing_batches(store: &Arc<dyn Store>) {
     assert_eq!(verified(&**store, p).await, 128);
 }
 
-async fn a_key_is_found_until_it_is_shredded(store: &Arc<dyn Store>) {
+async fn a_key_is_found_until_it_is_shredded(store: &Arc<dyn Store>, other: &dyn Store) {
     let forge = async || {
         let forges = (0..200).map(|_| {
             let store = Arc::clone(store);
@@ -292,7 +459,11 @@ async fn a_key_is_found_until_it_is_shredded(store: &Arc<dyn Store>) {
         }
         forged
     };
-    let find = async |id: &KeyId| store.find_key(*id).await.unwrap().map(|key| *key.expose());
+    let find = async |id: &KeyId| {
+        let found = store.find_key(*id).await.unwrap().map(|key| *key.expose());
+        assert_eq!(other.find_key(*id).await.unwrap().map(|key| *key.expose()), found, "another process finds another");
+        found
+    };
     let first = forge().await;
     let names: BTreeSet<String> = first.iter().map(|(id, _)| id.to_string()).collect();
     let keys: BTreeSet<[u8; 32]> = first.iter().map(|(_, key)| *key).collect();
@@ -322,7 +493,7 @@ async fn a_key_is_found_until_it_is_shredded(store: &Arc<dyn Store>) {
 }
 
 /// Reads a chain in pages, checks it against its head, and tells how long it is.
-async fn verified(store: &dyn Store, p: Partition) -> u64 {
+pub async fn verified(store: &dyn Store, p: Partition) -> u64 {
     let mut end = Head::GENESIS;
     loop {
         let page = store.trail(p, end.seq, 50).await.unwrap();
@@ -347,7 +518,8 @@ fn settings(directory: &Path) -> Settings {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn embedded_keeps_the_contract() {
     let home = tempfile::tempdir().unwrap();
-    contract(Arc::new(open(&home.path().join("store")))).await;
+    let store: Arc<dyn Store> = Arc::new(open(&home.path().join("store")));
+    contract(Arc::clone(&store), store, Sweeping::Told).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! A fresh world for each test: a real server on a free port, with a store of its own and a scripted reader.
 
 mod consent;
+pub mod faults;
+pub mod process;
 mod receiver;
+pub mod redis;
 pub mod rights;
 mod script;
 mod store;

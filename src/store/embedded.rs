@@ -8,11 +8,12 @@
 //! The directory is made 0700 and the file 0600; redb locks the file against a second process. A transaction writes
 //! beside the old state (copy on write) and switches over with checksummed commit slots, so a killed process or a torn
 //! write falls back to the last answered state. A store that failed while running opens itself
-//! again (in `base`). What this does not give: redb frees the pages of deleted values but does not overwrite them at
+//! again, and reads go on meanwhile (in `base`). What this does not give: redb frees the pages of deleted values but does not overwrite them at
 //! once, so their bytes can remain in the file until reused. Nothing personal may therefore be stored unsealed; erasing
 //! is done by destroying a key that lies in a file of its own (`shred`).
 
 mod base;
+mod disk;
 mod place;
 mod reads;
 mod shred;
@@ -20,11 +21,13 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use place::is_there;
+
 use super::{Attempts, Batch, CommitError, FILED, Key, KeyId, Limit, Partition, Receipt, ShredKey};
 use super::{Store, StoreError, Stored};
 use crate::audit::{Head, Link};
 use async_trait::async_trait;
-use base::Base;
+use base::{Base, Ground};
 use jiff::Timestamp;
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, StorageBackend};
@@ -117,11 +120,17 @@ pub struct Embedded {
 impl Embedded {
     /// Opens the store, or makes it. Blocks: after a crash the file is checked first.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
-        let (directory, cache_bytes) = (settings.directory.clone(), settings.cache_bytes);
-        let base = Base::open(Box::new(move || {
-            let backend = FileBackend::new(place::private_file(&directory, FILE)?).map_err(opened)?;
-            Database::builder().set_cache_size(cache_bytes).create_with_backend(backend).map_err(opened)
-        }))?;
+        if !place::is_there(&settings.directory) {
+            place::make(&settings.directory)?;
+        }
+        let (directory, beside) = (settings.directory.clone(), settings.directory.clone());
+        let base = Base::open(Ground {
+            file: Box::new(move || {
+                Ok(Box::new(FileBackend::new(place::private_file(&directory, FILE)?).map_err(opened)?))
+            }),
+            room: Box::new(move || place::room(&beside, base::ROOM)),
+            cache_bytes: settings.cache_bytes,
+        })?;
         let known = known_keys(&base)?;
         if known.is_some() && !settings.directory.join(KEYS).exists() {
             return Err(OpenError::ShredKeys);
@@ -259,7 +268,7 @@ impl Store for Embedded {
             return Err(StoreError::Unavailable);
         }
         if self.base.failed() {
-            // Wakes the writer, which then tries to open the database again.
+            // Wakes the writer, which then tries to open the database for changes again.
             let nothing: Job = Box::new(|_| Applied { failed: None, answer: Box::new(|_| ()) });
             enqueue(self.queue.as_ref(), nothing)?;
             return Err(StoreError::Unavailable);
@@ -328,6 +337,8 @@ fn settle(base: &Base, group: Vec<Job>) {
     for answer in answers {
         answer(synced);
     }
+    // At once, so that reads go on.
+    base.mend();
 }
 
 /// A write transaction whose commit is on disk when it returns.

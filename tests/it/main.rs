@@ -8,6 +8,7 @@ mod api;
 mod architecture;
 mod config;
 mod consent;
+mod disk_faults;
 mod events;
 mod golden;
 mod histories;

@@ -1,8 +1,32 @@
 //! The store's directory and files: private, and refused if others may get at them.
 
-use super::OpenError;
+use super::{FILE, OpenError, base, opened};
+use redb::backends::FileBackend;
+use redb::{Database, StorageBackend as _};
 use std::fs;
 use std::path::Path;
+
+/// What the database is called while it is made.
+pub(super) const FRESH: &str = "idgate.redb.new";
+
+/// Whether there is a store in a directory.
+pub fn is_there(directory: &Path) -> bool {
+    directory.join(FILE).is_file()
+}
+
+/// Makes an empty database. Under another name until it is whole: redb does not open one whose making was cut off.
+pub(super) fn make(directory: &Path) -> Result<(), OpenError> {
+    let file = FileBackend::new(private_file(directory, FRESH)?).map_err(opened)?;
+    // Another process may have made it just now: this is its file then.
+    if !is_there(directory) {
+        file.set_len(0)?;
+        let database = base::ready(Database::builder().create_with_backend(file).map_err(opened)?)?;
+        // Still locked by this process.
+        fs::rename(directory.join(FRESH), directory.join(FILE))?;
+        drop(database);
+    }
+    Ok(())
+}
 
 /// The file `name` in `directory`, both made private if they are missing and refused if others may touch them.
 pub(super) fn private_file(directory: &Path, name: &str) -> Result<fs::File, OpenError> {
@@ -36,4 +60,13 @@ pub(super) fn locked_file(directory: &Path, name: &str) -> Result<fs::File, Open
         Err(fs::TryLockError::WouldBlock) => Err(OpenError::InUse),
         Err(fs::TryLockError::Error(error)) => Err(error.into()),
     }
+}
+
+/// Whether there is room for so many bytes beside the store's files.
+pub(super) fn room(directory: &Path, bytes: usize) -> std::io::Result<()> {
+    let path = directory.join("room");
+    let written = fs::write(&path, vec![0xA5; bytes]).and_then(|()| fs::File::open(&path)?.sync_all());
+    // Also a part of it must not stay.
+    let removed = fs::remove_file(&path);
+    written.and(removed)
 }

@@ -51,6 +51,8 @@
 //! 9. An event is a projection of an audit entry: none is lost, none tells more, and only its relying party is told.
 //! 10. What a requester shows is kept as its kind and time only, and what could be guessed is counted before it is looked
 //!     at. A right that needs no proof takes none.
+//! 11. While the store is away nothing is granted, signed or changed. Only an opt-out that needs no proof is taken: sealed,
+//!     into a bounded journal, and recorded once when the store is back.
 //!
 //! # Glossary
 //!

@@ -69,6 +69,8 @@ pub struct Metrics {
     webhook_attempts: Family<AttemptLabel, Counter>,
     webhooks_behind: Gauge,
     webhooks_failing: Gauge,
+    opt_outs_journalled: Counter,
+    opt_outs_delivered: Counter,
 }
 
 /// From a millisecond to about half a minute.
@@ -93,6 +95,8 @@ impl Default for Metrics {
             webhook_attempts: Family::default(),
             webhooks_behind: Gauge::default(),
             webhooks_failing: Gauge::default(),
+            opt_outs_journalled: Counter::default(),
+            opt_outs_delivered: Counter::default(),
         };
         let r = &mut metrics.registry;
         r.register("calls", "Calls that ended, by RPC and status code", metrics.calls.clone());
@@ -108,6 +112,10 @@ impl Default for Metrics {
         r.register("webhook_attempts", "Posts of events, by what they came to", metrics.webhook_attempts.clone());
         r.register("webhooks_behind", "Log entries not passed, over all webhooks", metrics.webhooks_behind.clone());
         r.register("webhooks_failing", "Webhooks whose last post failed", metrics.webhooks_failing.clone());
+        let journalled = "Opt-outs taken into the journal while the store was away";
+        r.register("opt_outs_journalled", journalled, metrics.opt_outs_journalled.clone());
+        let delivered = "Opt-outs of the journal that were recorded in the store";
+        r.register("opt_outs_delivered", delivered, metrics.opt_outs_delivered.clone());
         metrics
     }
 }
@@ -168,6 +176,16 @@ impl Metrics {
     /// That many webhooks more, or less, fail.
     pub fn webhooks_failing(&self, by: i64) {
         self.webhooks_failing.inc_by(by);
+    }
+
+    /// An opt-out was taken while the store was away.
+    pub fn opt_out_journalled(&self) {
+        self.opt_outs_journalled.inc();
+    }
+
+    /// One of them is in the store.
+    pub fn opt_out_delivered(&self) {
+        self.opt_outs_delivered.inc();
     }
 
     /// Everything in the text format of Prometheus.

@@ -12,6 +12,7 @@ use crate::rights::table::{RightsTable, RightsTableError};
 use crate::seal::SealRing;
 use crate::secret::Sensitive;
 use crate::store::embedded::{self, Embedded};
+use crate::store::journal::Bounds;
 use crate::store::shared::{self, Shared};
 use crate::store::{Handles, Stirred, Stirring, Store};
 use crate::telemetry::Metrics;
@@ -159,8 +160,10 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
     let metrics = Arc::new(Metrics::default());
     let (issuer, callers) = keyed(settings)?;
     let (handles, seal) = (handles(settings)?, sealing(settings)?);
+    let store = store(settings)?;
+    let journal = journal(settings, &seal)?;
     let stirred = Arc::new(Stirred::default());
-    let store = Arc::new(Stirring::new(store(settings)?, Arc::clone(&stirred)));
+    let store = Arc::new(Stirring::new(store, Arc::clone(&stirred)));
     Ok(App {
         store,
         stirred,
@@ -175,11 +178,24 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
         settings: settings.checks.clone(),
         consent: consent(settings),
         rights: settings.rights.clone(),
+        journal,
         rights_table: RightsTable::embedded()?,
         calendars: Calendars::embedded()?,
         image_bytes: settings.server.image_bytes,
         clock: Box::new(Timestamp::now),
     })
+}
+
+/// The opt-outs that wait for the store.
+fn journal(settings: &Settings, seal: &SealRing) -> Result<Option<Arc<flows::rights::OptOuts>>, OpenError> {
+    let notes = usize::try_from(settings.rights.journal_requests).unwrap_or(usize::MAX);
+    if notes == 0 {
+        return Ok(None);
+    }
+    let directory = settings.data_dir.join("journal");
+    let bounds = Bounds { notes, bytes: settings.rights.journal_bytes };
+    let opened = flows::rights::OptOuts::open(&directory, seal, bounds);
+    opened.map(|journal| Some(Arc::new(journal))).map_err(|error| OpenError::Directory(directory, error))
 }
 
 /// The store: Redis where one is named, a file otherwise. Redis need not answer yet.

@@ -86,6 +86,8 @@ pub struct Settings {
 
 /// Everything a flow needs.
 pub struct App {
+    /// The opt-outs that wait while the store is away, if they are taken then. Before the store, and so closed before it.
+    pub journal: Option<Arc<rights::OptOuts>>,
     /// Where state rests.
     pub store: Arc<dyn Store>,
     /// How far the events have come. The store pokes it, so no flow has to.

@@ -17,6 +17,30 @@ pub(super) struct Once {
     fingerprint: String,
 }
 
+/// The same, written down.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Written {
+    pub key: String,
+    pub fingerprint: String,
+}
+
+impl Once {
+    /// As it is written down.
+    pub fn written(&self) -> Written {
+        Written { key: hex(&self.key.bytes()), fingerprint: self.fingerprint.clone() }
+    }
+
+    /// What was written down.
+    pub fn read(written: &Written) -> Option<Self> {
+        let digits = written.key.as_bytes().as_chunks::<2>();
+        let bytes = digits.0.iter().map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
+        let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
+        let key = Key::read(bytes.as_slice().try_into().ok()?)?;
+        Some(Self { key, fingerprint: written.fingerprint.clone() })
+    }
+}
+
 /// What a change came to, as a retry is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "done", rename_all = "snake_case", deny_unknown_fields)]

@@ -135,6 +135,12 @@ pub struct RightsRequest {
 }
 
 impl RightsRequest {
+    /// The same, of one that was taken before it could be recorded and counted: it is now.
+    pub fn counted(self, (times, repeated): (u16, bool), now: Timestamp) -> Self {
+        let proof = self.proof.map(|proof| Proof { at: now, ..proof });
+        Self { asked: Asked { times, repeated, ..self.asked }, proof, changed_at: now, ..self }
+    }
+
     /// When time does something to it next.
     pub fn next_due(&self) -> Option<Timestamp> {
         if !self.is_open() {
@@ -152,7 +158,7 @@ impl RightsRequest {
     }
 
     /// Whether no proof is needed, and none may be asked for.
-    pub(super) fn is_free(&self) -> bool {
+    pub fn is_free(&self) -> bool {
         self.asked.terms.level == ProofLevel::L0
     }
 

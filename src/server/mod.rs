@@ -184,6 +184,7 @@ impl Bound {
             () = stop => {}
             () = tell_health(&app, &health) => {}
             () = look(&app, Duration::from_secs(settings.look_seconds.into())) => {}
+            () = app.keep_delivering() => {}
             () = keep_time(&app, Duration::from_secs(settings.timer_seconds.into())) => {}
         }
         tracing::info!("told to stop: finishing what is running");

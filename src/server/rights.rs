@@ -47,7 +47,7 @@ impl RightsService for Rights {
         let subject = ask.subject.clone();
         let (app, party) = (Arc::clone(&self.app), entered.call.relying_party.clone());
         let opened = entered.run(async move { app.open_request(ask, &party).await }).await?;
-        let token = self.app.rights_token(&opened.request, &subject)?;
+        let token = if opened.waits { None } else { self.app.rights_token(&opened.request, &subject)? };
         Ok(Response::new(wire::opened(&opened, token.as_ref(), self.app.now())))
     }
 

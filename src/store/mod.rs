@@ -6,6 +6,7 @@
 //! instant of its expiry, swept or not. When the store cannot answer, the caller must refuse (no entry, no token).
 
 pub mod embedded;
+pub mod journal;
 mod key;
 pub mod shared;
 mod shred;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 uuid_name!(
-    /// Names one rights request: a UUID (version 7), made by idgate.
+    /// Names one rights request: a UUID made by idgate (version 7; 8 where it follows from the call).
     RequestId
 );
 

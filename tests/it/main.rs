@@ -13,6 +13,7 @@ mod events;
 mod golden;
 mod histories;
 mod hostile;
+mod journal;
 mod policy;
 mod redis_servers;
 mod rights;

@@ -5,6 +5,7 @@
 
 mod change;
 mod code;
+mod journal;
 mod listing;
 mod look;
 mod meter;
@@ -14,6 +15,7 @@ mod redeem;
 
 pub use change::{Answer, RightsChanged};
 pub use code::IssuedCode;
+pub use journal::OptOuts;
 pub use listing::{DuePage, DueRange};
 pub use open::{OpenAsk, Opened};
 pub use prove::{DataPoint, Offered, ProveAsk, Proved, Verdict};
@@ -28,7 +30,7 @@ use super::{App, Error, Told, later};
 use crate::audit::{Entry, ImageLife, RightsMoved};
 use crate::policy::Rule;
 use crate::rights::{Clock, Event, plan};
-use crate::store::{Batch, Key, Partition, Space, Version};
+use crate::store::{Batch, Key, Partition, Space, StoreError, Version};
 use crate::terms::{
     ActingAs, ConsentId, EventKind, ExtensionReason, ProofMethod, Purpose, RefusalBasis, RelyingParty, RequestId,
     StaffRef, SubjectRef,
@@ -57,6 +59,12 @@ pub struct Settings {
     pub repeated_from: u16,
     /// Days for which the record of a request is kept after it was closed.
     pub record_days: u32,
+    /// Requests that need no proof and wait in the journal while the store is away; 0 for none.
+    pub journal_requests: u32,
+    /// Bytes that the journal may take.
+    pub journal_bytes: u64,
+    /// About how often it is tried to deliver them, in seconds.
+    pub journal_seconds: u32,
 }
 
 /// A request as it is stored.
@@ -162,6 +170,9 @@ fn partition_of(id: &RequestId) -> Partition {
 impl App {
     /// One request as it stands now.
     pub async fn rights_request(&self, party: &RelyingParty, id: &RequestId) -> Result<RightsRequest, Error> {
+        if let Some(waiting) = self.journal.as_ref().and_then(|journal| journal.request(party, id)) {
+            return Ok(waiting);
+        }
         let mut loaded = self.load_request(party, id).await?;
         loaded.record.catch_up(self.now());
         Ok(loaded.record.request)
@@ -214,6 +225,10 @@ impl App {
 
     /// The request with this name, if this relying party took it.
     async fn load_request(&self, party: &RelyingParty, id: &RequestId) -> Result<LoadedRequest, Error> {
+        if self.journal.as_ref().is_some_and(|journal| journal.request(party, id).is_some()) {
+            // Nothing can be done with it until it is delivered.
+            return Err(Error::Store(StoreError::Unavailable));
+        }
         self.load_request_at(self.request_key(party, id)).await?.ok_or(Error::UnknownRequest)
     }
 

@@ -1,8 +1,8 @@
 //! Taking a request: its terms and its clock, from one table.
 
-use super::super::once::Done;
+use super::super::once::{Done, Once};
 use super::super::{App, Error};
-use super::{ATTEMPTS, RightsNote, RightsRecord, moved};
+use super::{ATTEMPTS, RightsNote, RightsRecord, Subject, moved};
 use crate::rights::{Asked, Proof, RightsRequest, Terms, plan};
 use crate::store::{Batch, Expect, Limit, Space, StoreError};
 use crate::terms::{
@@ -52,6 +52,13 @@ pub struct Opened {
     pub request: RightsRequest,
     /// Its terms.
     pub plan: plan::Plan,
+    /// Whether it waits in the journal for the store: nothing is signed for it.
+    pub waits: bool,
+}
+
+/// A name that was never used, in the partition of the person.
+fn fresh(subject: &Subject) -> RequestId {
+    RequestId(subject.partition.mark(Uuid::now_v7()))
 }
 
 impl OpenAsk {
@@ -75,49 +82,90 @@ impl OpenAsk {
 }
 
 impl App {
-    /// Takes a request. A person who is known and one who is not are treated alike.
+    /// Takes a request. A person who is known and one who is not are treated alike. One that needs no proof is taken also
+    /// while the store is away.
     pub async fn open_request(&self, ask: OpenAsk, party: &RelyingParty) -> Result<Opened, Error> {
         let subject = self.subject(party, &ask.subject);
         let once = self.once(party, subject.partition, &ask.key, &[b"open-request", &ask.digest()]);
-        let now = self.now();
-        if let Some(Done::Opened { request }) = self.replay(&once, now).await? {
+        if let Some(opened) = self.waiting(&once)? {
+            return Ok(opened);
+        }
+        let taken = (self.name_of(&ask, &subject, &once), self.now());
+        match self.open_in_store(&ask, (&subject, &once), taken).await {
+            Err(Error::Store(failed @ (StoreError::Busy | StoreError::Unavailable))) => {
+                self.check_regime(&ask)?;
+                self.open_in_journal(&ask, (&subject, &once), taken, failed).await
+            }
+            answered => answered,
+        }
+    }
+
+    /// The name of a request that is new. One that needs no proof is named by the call that makes it: it may have been
+    /// recorded although the store did not say so, and while the store is away nobody can look that up.
+    fn name_of(&self, ask: &OpenAsk, subject: &Subject, once: &Once) -> RequestId {
+        let fresh = fresh(subject);
+        if !self.request(ask, &subject.party, fresh, (0, false), self.now()).0.is_free() {
+            return fresh;
+        }
+        let written = once.written();
+        let text = format!("opt-out:{}:{}", written.key, written.fingerprint);
+        let bytes = self.handles.key(Space::Rights, subject.partition, &subject.party, &text).bytes();
+        let [_, _, id @ ..] = &bytes;
+        let (name, _) = id.split_first_chunk().expect("an id has 32 bytes");
+        RequestId(subject.partition.mark(uuid::Builder::from_custom_bytes(*name).into_uuid()))
+    }
+
+    /// Where the place has a law of its own, no other one can be named.
+    fn check_regime(&self, ask: &OpenAsk) -> Result<(), Error> {
+        let own = self.rights_table.regime_of(ask.jurisdiction);
+        let another = own != Regime::Policy && ask.regime.is_some_and(|regime| regime != own);
+        if another { Err(Error::RegimeNotOfPlace) } else { Ok(()) }
+    }
+
+    async fn open_in_store(
+        &self,
+        ask: &OpenAsk,
+        (subject, once): (&Subject, &Once),
+        (mut id, now): (RequestId, Timestamp),
+    ) -> Result<Opened, Error> {
+        let party = &subject.party;
+        if let Some(Done::Opened { request }) = self.replay(once, now).await? {
             let request = self.rights_request(party, &request).await?;
             let plan = self.plan_of(&request);
-            return Ok(Opened { request, plan });
+            return Ok(Opened { request, plan, waits: false });
         }
-        let own = self.rights_table.regime_of(ask.jurisdiction);
-        if own != Regime::Policy && ask.regime.is_some_and(|regime| regime != own) {
-            return Err(Error::RegimeNotOfPlace);
-        }
-        let id = RequestId(subject.partition.mark(Uuid::now_v7()));
-        let (checked, _) = self.request(&ask, party, id, (0, false), now);
+        self.check_regime(ask)?;
+        let (checked, _) = self.request(ask, party, id, (0, false), now);
         // Nothing can be tried where nothing is asked, and opting out is not refused because others try (domain 7.2).
-        if checked.asked().terms.level > ProofLevel::L0 {
+        if !checked.is_free() {
             self.count_party(party, now).await?;
+        } else if self.load_request_at(self.request_key(party, &id)).await?.is_some() {
+            // The key was used so long ago that it is forgotten: this is another request.
+            id = fresh(subject);
         }
-        let times = self.times(party, &subject, ask.right, now).await?;
+        let times = self.times(party, subject, ask.right, now).await?;
         let key = self.request_key(party, &id);
-        let (request, plan) = self.request(&ask, party, id, times, now);
+        let (request, plan) = self.request(ask, party, id, times, now);
         let guardian = ask.guardian.as_ref().map(|guardian| self.guardian(party, guardian));
         let record =
             RightsRecord { request, subject: subject.handle.clone(), guardian, consent: None, carry_out: false };
         let done = Done::Opened { request: id };
         for _ in 0..ATTEMPTS {
-            if let Some(Done::Opened { request }) = self.replay(&once, now).await? {
+            if let Some(Done::Opened { request }) = self.replay(once, now).await? {
                 let request = self.rights_request(party, &request).await?;
-                return Ok(Opened { request, plan });
+                return Ok(Opened { request, plan, waits: false });
             }
             let batch = Batch::new(subject.partition).require(key, Expect::Absent);
             let batch = self.put_request(batch, key, None, &record, now)?;
             let batch = batch.record(moved(&record.request, now, &RightsNote::default()));
-            if self.write(self.settle(batch, &once, &done, now)?, now).await? {
-                return Ok(Opened { request: record.request, plan });
+            if self.write(self.settle(batch, once, &done, now)?, now).await? {
+                return Ok(Opened { request: record.request, plan, waits: false });
             }
         }
         Err(Error::Store(StoreError::Busy))
     }
 
-    fn request(
+    pub(super) fn request(
         &self,
         ask: &OpenAsk,
         party: &RelyingParty,
@@ -168,10 +216,10 @@ impl App {
     }
 
     /// How often this person has asked this within a year, this time included, and whether that is unusual.
-    async fn times(
+    pub(super) async fn times(
         &self,
         party: &RelyingParty,
-        subject: &super::Subject,
+        subject: &Subject,
         right: Right,
         now: Timestamp,
     ) -> Result<(u16, bool), Error> {

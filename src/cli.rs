@@ -8,6 +8,7 @@ mod keys;
 mod rights;
 mod scan;
 mod serve;
+mod store;
 mod token;
 
 use crate::config::{self, Settings};
@@ -52,6 +53,9 @@ enum Command {
     /// Look at the rights of persons: what must be shown for them, and until when they are answered.
     #[command(subcommand)]
     Rights(rights::Action),
+    /// Move what a store holds.
+    #[command(subcommand)]
+    Store(store::Action),
 }
 
 #[derive(Subcommand)]
@@ -153,6 +157,7 @@ fn run(command: Command) -> Outcome {
             Ok(ExitCode::SUCCESS)
         }
         Command::Rights(action) => rights::run(action),
+        Command::Store(action) => store::run(action),
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod keys;
 mod open;
+pub mod store;
 
 pub use open::{OpenError, check, models_directory, open, policy_table, reader};
 

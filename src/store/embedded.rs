@@ -14,6 +14,7 @@
 
 mod base;
 mod disk;
+mod export;
 mod place;
 mod reads;
 mod shred;

@@ -5,6 +5,7 @@
 //! all, together with its audit entries. Time is an argument everywhere; an expired value counts as absent from the
 //! instant of its expiry, swept or not. When the store cannot answer, the caller must refuse (no entry, no token).
 
+pub mod copy;
 pub mod embedded;
 pub mod journal;
 mod key;

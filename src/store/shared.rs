@@ -19,6 +19,7 @@
 mod batch;
 mod calls;
 mod connect;
+pub mod copy;
 mod link;
 mod names;
 

@@ -20,6 +20,7 @@ mod rights;
 mod rights_guesses;
 mod serving;
 mod store;
+mod store_copy;
 mod store_redis;
 mod support;
 mod tokens;

@@ -99,6 +99,21 @@ impl ShredKeys {
         answered.await.map_err(|_| StoreError::Unavailable)
     }
 
+    /// Tells every key there is, until `tell` says no. Blocks.
+    pub fn each(&self, mut tell: impl FnMut(KeyId, ShredKey) -> bool) -> Result<(), StoreError> {
+        let length = self.disk.len().map_err(|_| StoreError::Unavailable)?;
+        let count = u32::try_from(length / offset(1)).map_err(|_| StoreError::Corrupt)?;
+        for slot in 1..count {
+            let found = read(&*self.disk, slot).map_err(|_| StoreError::Unavailable)?;
+            if let Read::Holds(tag, key) = found
+                && !tell(KeyId { slot, tag }, key)
+            {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
     /// Whether everything could be written. If not, asking makes the writer try again.
     pub fn health(&self) -> Result<(), StoreError> {
         if self.queue.as_ref().is_none_or(mpsc::Sender::is_closed) {

@@ -79,7 +79,7 @@ impl Shared {
 
 /// The expiry as it stands before a value, and for how long Redis keeps the value, in milliseconds, or nothing for always.
 /// Redis' clock need not be ours, so it is told a span.
-fn expiry(expires_at: Option<Timestamp>, now: Timestamp) -> ([u8; 8], String) {
+pub(super) fn expiry(expires_at: Option<Timestamp>, now: Timestamp) -> ([u8; 8], String) {
     let Some(time) = expires_at else { return (i64::MAX.to_be_bytes(), String::new()) };
     let left = time.as_millisecond().saturating_sub(now.as_millisecond()).max(0);
     (time.as_microsecond().to_be_bytes(), left.saturating_add(GRACE).to_string())

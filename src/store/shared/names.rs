@@ -81,6 +81,11 @@ impl Names {
         self.of(home(id), &format!("key:{id}"))
     }
 
+    /// The names of all that lies in a partition, as a pattern.
+    pub(super) fn all(&self, partition: Partition) -> String {
+        self.of(partition, "*")
+    }
+
     /// The layout of the store.
     pub(super) fn format(&self) -> String {
         self.of(FIRST, "format")
@@ -97,6 +102,15 @@ pub(super) const FIRST: Partition = match Partition::new(0) {
 pub(super) fn home(id: KeyId) -> Partition {
     let number = u8::try_from(id.slot % u32::from(Partition::COUNT)).unwrap_or_default();
     Partition::new(number).unwrap_or(FIRST)
+}
+
+/// The key of a value that is named by its letter and its id.
+pub(super) fn key(partition: Partition, letter: u8, id: &str) -> Option<Key> {
+    let id: [u8; 32] = URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok()?;
+    let mut bytes = [0u8; Key::LEN];
+    let [number, space, rest @ ..] = &mut bytes;
+    (*number, *space, *rest) = (partition.number(), letter, id);
+    Key::read(&bytes)
 }
 
 fn id(key: &Key) -> String {

@@ -86,6 +86,19 @@ impl World {
         self.again(alter).await
     }
 
+    /// The same place with a new server that has other settings, once the old one has ended and `between` has done its part
+    /// with the data directory.
+    pub async fn moved(mut self, set: impl FnOnce(&mut Settings), between: impl FnOnce(&Path)) -> Self {
+        self.stop();
+        (&mut self.serving).await.unwrap().unwrap();
+        let Self { mut settings, script, channel, app, directory, .. } = self;
+        drop((channel, app));
+        between(&settings.data_dir);
+        set(&mut settings);
+        let app = config::open(&settings, Arc::clone(&script).reader()).unwrap();
+        Self::serve(directory, settings, script, app).await
+    }
+
     async fn again(self, alter: impl FnOnce(&mut App)) -> Self {
         let Self { settings, script, channel, app, directory, .. } = self;
         drop((channel, app));

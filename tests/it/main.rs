@@ -18,6 +18,7 @@ mod serving;
 mod store;
 mod support;
 mod tokens;
+mod turns;
 mod verify;
 mod webhooks;
 

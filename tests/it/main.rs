@@ -24,6 +24,7 @@ mod store_copy;
 mod store_redis;
 mod support;
 mod tokens;
+mod turns;
 mod verify;
 mod webhooks;
 

@@ -65,6 +65,11 @@ impl World {
         settings.server.admin = settings.server.listen;
         // Tests look at timers themselves.
         settings.server.timer_seconds = 0;
+        // The whole suite on a Redis that is there, each world under a namespace of its own.
+        if let Ok(url) = std::env::var("IDGATE_TEST_STORE") {
+            settings.store.redis.urls = vec![url];
+            settings.store.redis.namespace = uuid::Uuid::new_v4().simple().to_string();
+        }
         set(&mut settings);
         let script = Arc::new(Script::default());
         let mut app = config::open(&settings, Arc::clone(&script).reader()).unwrap();

@@ -5,7 +5,7 @@
 //! request that is refused changes nothing and disturbs no other. The queue is bounded: when it is full the caller is
 //! told [`StoreError::Busy`] at once. Reads see the last synced state and never wait for the writer.
 //!
-//! The directory is made 0700 and the file 0600; redb locks the file against a second process. A transaction writes
+//! The directory is made 0700 and the file 0600; a lock keeps a second process out. A transaction writes
 //! beside the old state (copy on write) and switches over with checksummed commit slots, so a killed process or a torn
 //! write falls back to the last answered state. A store that failed while running opens itself
 //! again, and reads go on meanwhile (in `base`). What this does not give: redb frees the pages of deleted values but does not overwrite them at
@@ -43,6 +43,8 @@ use tokio::sync::{mpsc, oneshot};
 const FORMAT: u64 = 1;
 /// The name of the file in the directory.
 const FILE: &str = "idgate.redb";
+/// The name of the file whose lock says that a process has the store.
+const LOCK: &str = "lock";
 /// The name of the file of keys that can be destroyed.
 const KEYS: &str = "shred.keys";
 /// The most requests that share one sync.
@@ -121,12 +123,15 @@ pub struct Embedded {
 impl Embedded {
     /// Opens the store, or makes it. Blocks: after a crash the file is checked first.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        // Before anything is looked at; until the database is closed.
+        let lock = place::locked_file(&settings.directory, LOCK)?;
         if !place::is_there(&settings.directory) {
             place::make(&settings.directory)?;
         }
         let (directory, beside) = (settings.directory.clone(), settings.directory.clone());
         let base = Base::open(Ground {
             file: Box::new(move || {
+                let _held = &lock;
                 Ok(Box::new(FileBackend::new(place::private_file(&directory, FILE)?).map_err(opened)?))
             }),
             room: Box::new(move || place::room(&beside, base::ROOM)),

@@ -607,7 +607,16 @@ async fn embedded_lets_no_second_process_in_and_is_private() {
     let home = tempfile::tempdir().unwrap();
     let directory = home.path().join("new");
     let store = open(&directory);
+    let before = std::fs::read(directory.join("idgate.redb")).unwrap();
+    for _ in 0..3 {
+        assert!(matches!(Embedded::open(&settings(&directory)), Err(OpenError::InUse)));
+    }
+    let after = std::fs::read(directory.join("idgate.redb")).unwrap();
+    assert!(before == after, "who is kept out wrote something");
+    // Also without the file that is locked first, which somebody may have removed.
+    std::fs::remove_file(directory.join("lock")).unwrap();
     assert!(matches!(Embedded::open(&settings(&directory)), Err(OpenError::InUse)));
+    assert!(before == std::fs::read(directory.join("idgate.redb")).unwrap());
     drop(store);
     #[cfg(unix)]
     {

@@ -17,14 +17,9 @@ pub fn is_there(directory: &Path) -> bool {
 /// Makes an empty database. Under another name until it is whole: redb does not open one whose making was cut off.
 pub(super) fn make(directory: &Path) -> Result<(), OpenError> {
     let file = FileBackend::new(private_file(directory, FRESH)?).map_err(opened)?;
-    // Another process may have made it just now: this is its file then.
-    if !is_there(directory) {
-        file.set_len(0)?;
-        let database = base::ready(Database::builder().create_with_backend(file).map_err(opened)?)?;
-        // Still locked by this process.
-        fs::rename(directory.join(FRESH), directory.join(FILE))?;
-        drop(database);
-    }
+    file.set_len(0)?;
+    drop(base::ready(Database::builder().create_with_backend(file).map_err(opened)?)?);
+    fs::rename(directory.join(FRESH), directory.join(FILE))?;
     Ok(())
 }
 

@@ -98,6 +98,12 @@ impl World {
         (&mut self.serving).await.unwrap().unwrap();
         let Self { mut settings, script, channel, app, directory, .. } = self;
         drop((channel, app));
+        // The old store closes when the last task lets go of it.
+        let lock = std::fs::File::open(settings.data_dir.join("store/lock")).unwrap();
+        while lock.try_lock().is_err() {
+            tokio::task::yield_now().await;
+        }
+        drop(lock);
         between(&settings.data_dir);
         set(&mut settings);
         let app = config::open(&settings, Arc::clone(&script).reader()).unwrap();

@@ -6,7 +6,7 @@
 pub mod keys;
 mod open;
 
-pub use open::{OpenError, check, models_directory, open, policy_table, reader};
+pub use open::{OpenError, check, models_directory, open, policy_table, reader, server_reader};
 
 use crate::flows::{self, pool, webhooks};
 use crate::terms::RelyingParty;
@@ -69,6 +69,10 @@ pub struct Ocr {
     pub queue: usize,
     /// Seconds for one picture.
     pub read_seconds: u32,
+    /// By how many steps of niceness the threads give way.
+    pub nice: u8,
+    /// How many shares of the queue a relying party gets.
+    pub weights: pool::fair::Weights,
     /// The models' directory; empty to look for it.
     pub models: PathBuf,
 }
@@ -76,7 +80,13 @@ pub struct Ocr {
 impl Ocr {
     /// The pool's share of it.
     pub fn pool(&self) -> pool::Settings {
-        pool::Settings { workers: self.workers, queue: self.queue, read_seconds: self.read_seconds }
+        pool::Settings {
+            workers: self.workers,
+            queue: self.queue,
+            read_seconds: self.read_seconds,
+            nice: self.nice,
+            weights: self.weights.clone(),
+        }
     }
 }
 
@@ -194,6 +204,13 @@ impl Settings {
             (self.rights.repeated_from == 0, "rights.repeated_from must not be 0"),
             (!(730..=36_500).contains(&self.rights.record_days), "rights.record_days must be 730 to 36500"),
             (self.server.call_seconds == 0, "server.call_seconds must not be 0"),
+            (self.server.handshake_seconds == 0, "server.handshake_seconds must not be 0"),
+            (self.server.slow_seconds == 0, "server.slow_seconds must not be 0"),
+            (
+                self.server.drain_notice_seconds > 600,
+                "server.drain_notice_seconds must be at most 600: calls are taken as ever meanwhile",
+            ),
+            (self.ocr.nice > 19, "ocr.nice must be 0 to 19"),
             (self.ocr.read_seconds == 0, "ocr.read_seconds must not be 0"),
             (self.server.image_bytes == 0, "server.image_bytes must not be 0"),
             (
@@ -283,6 +300,13 @@ mod tests {
             "[server]\nwatches_per_caller = 0",
             "[server]\nheartbeat_seconds = 0",
             "[server]\nlook_seconds = 0",
+            "[server]\nhandshake_seconds = 0",
+            "[server]\nslow_seconds = 0",
+            "[server]\ndrain_notice_seconds = 601",
+            "[ocr]\nnice = 20",
+            "[ocr]\nweights = { shop = 0 }",
+            "[ocr]\nweights = { shop = 256 }",
+            "[ocr]\nweights = { \"\" = 2 }",
             "[[webhooks]]\nrelying_party = \"shop\"\nurl = \"ftp://shop\"\nsecret = \"s\"",
             "[[webhooks]]\nrelying_party = \"shop\"\nurl = \"https://shop/\"",
             "[[webhooks]]\nrelying_party = \"shop\"\nurl = \"https://shop/\"\nsecret = \"s\"\ntypes = [\"x\"]",

@@ -1,6 +1,7 @@
 //! A fresh world for each test: a real server on a free port, with a store of its own and a scripted reader.
 
 mod consent;
+pub mod frames;
 mod receiver;
 pub mod rights;
 mod script;
@@ -62,6 +63,8 @@ impl World {
         settings.server.admin = settings.server.listen;
         // Tests look at timers themselves.
         settings.server.timer_seconds = 0;
+        // Most tests have no load balancer to tell.
+        settings.server.drain_notice_seconds = 0;
         set(&mut settings);
         let script = Arc::new(Script::default());
         let mut app = config::open(&settings, Arc::clone(&script).reader()).unwrap();

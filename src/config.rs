@@ -7,7 +7,7 @@ pub mod keys;
 mod open;
 pub mod store;
 
-pub use open::{OpenError, check, models_directory, open, policy_table, reader};
+pub use open::{OpenError, check, models_directory, open, policy_table, reader, server_reader};
 
 use crate::flows::{self, pool, webhooks};
 use crate::store::shared;
@@ -71,6 +71,10 @@ pub struct Ocr {
     pub queue: usize,
     /// Seconds for one picture.
     pub read_seconds: u32,
+    /// By how many steps of niceness the threads give way.
+    pub nice: u8,
+    /// How many shares of the queue a relying party gets.
+    pub weights: pool::fair::Weights,
     /// The models' directory; empty to look for it.
     pub models: PathBuf,
 }
@@ -78,7 +82,13 @@ pub struct Ocr {
 impl Ocr {
     /// The pool's share of it.
     pub fn pool(&self) -> pool::Settings {
-        pool::Settings { workers: self.workers, queue: self.queue, read_seconds: self.read_seconds }
+        pool::Settings {
+            workers: self.workers,
+            queue: self.queue,
+            read_seconds: self.read_seconds,
+            nice: self.nice,
+            weights: self.weights.clone(),
+        }
     }
 }
 
@@ -204,6 +214,13 @@ impl Settings {
             ),
             (!(1..=3600).contains(&self.rights.journal_seconds), "rights.journal_seconds must be 1 to 3600"),
             (self.server.call_seconds == 0, "server.call_seconds must not be 0"),
+            (self.server.handshake_seconds == 0, "server.handshake_seconds must not be 0"),
+            (self.server.slow_seconds == 0, "server.slow_seconds must not be 0"),
+            (
+                self.server.drain_notice_seconds > 600,
+                "server.drain_notice_seconds must be at most 600: calls are taken as ever meanwhile",
+            ),
+            (self.ocr.nice > 19, "ocr.nice must be 0 to 19"),
             (self.ocr.read_seconds == 0, "ocr.read_seconds must not be 0"),
             (self.server.image_bytes == 0, "server.image_bytes must not be 0"),
             (
@@ -301,6 +318,13 @@ mod tests {
             "[store.redis]\nconnections = 0",
             "[store.redis]\ncall_ms = 10",
             "[store.redis]\ntopology = \"ring\"",
+            "[server]\nhandshake_seconds = 0",
+            "[server]\nslow_seconds = 0",
+            "[server]\ndrain_notice_seconds = 601",
+            "[ocr]\nnice = 20",
+            "[ocr]\nweights = { shop = 0 }",
+            "[ocr]\nweights = { shop = 256 }",
+            "[ocr]\nweights = { \"\" = 2 }",
             "[[webhooks]]\nrelying_party = \"shop\"\nurl = \"ftp://shop\"\nsecret = \"s\"",
             "[[webhooks]]\nrelying_party = \"shop\"\nurl = \"https://shop/\"",
             "[[webhooks]]\nrelying_party = \"shop\"\nurl = \"https://shop/\"\nsecret = \"s\"\ntypes = [\"x\"]",

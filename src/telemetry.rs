@@ -63,6 +63,9 @@ pub struct Metrics {
     read_seconds: Family<StepLabel, Histogram>,
     waiting: Gauge,
     reading: Gauge,
+    refusals: Family<ReasonLabel, Counter>,
+    connections: Gauge,
+    connections_ended: Family<ReasonLabel, Counter>,
     image_bytes: Gauge,
     watches: Gauge,
     events_streamed: Counter,
@@ -89,6 +92,9 @@ impl Default for Metrics {
             read_seconds: Family::new_with_constructor(seconds),
             waiting: Gauge::default(),
             reading: Gauge::default(),
+            refusals: Family::default(),
+            connections: Gauge::default(),
+            connections_ended: Family::default(),
             image_bytes: Gauge::default(),
             watches: Gauge::default(),
             events_streamed: Counter::default(),
@@ -106,6 +112,9 @@ impl Default for Metrics {
         r.register_with_unit("read", "How long reading took, by step", Unit::Seconds, metrics.read_seconds.clone());
         r.register("reads_waiting", "Pictures that wait to be read", metrics.waiting.clone());
         r.register("reads_running", "Pictures being read", metrics.reading.clone());
+        r.register("refusals", "Calls refused to bear the load, by reason", metrics.refusals.clone());
+        r.register("connections", "Connections that are open", metrics.connections.clone());
+        r.register("connections_ended", "Connections refused or cut off, by reason", metrics.connections_ended.clone());
         r.register_with_unit("images_held", "Picture bytes held for calls", Unit::Bytes, metrics.image_bytes.clone());
         r.register("watches", "Streams of events that are open", metrics.watches.clone());
         r.register("events_streamed", "Events handed to streams", metrics.events_streamed.clone());
@@ -146,6 +155,21 @@ impl Metrics {
     pub fn reads(&self, waiting: usize, running: usize) {
         self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         self.reading.set(i64::try_from(running).unwrap_or(i64::MAX));
+    }
+
+    /// A call was refused so that the others can be answered.
+    pub fn refused(&self, reason: &'static str) {
+        self.refusals.get_or_create(&ReasonLabel { reason: Label(reason) }).inc();
+    }
+
+    /// That many connections more, or less, are open.
+    pub fn connections(&self, by: i64) {
+        self.connections.inc_by(by);
+    }
+
+    /// A connection was refused, or cut off.
+    pub fn connection_ended(&self, reason: &'static str) {
+        self.connections_ended.get_or_create(&ReasonLabel { reason: Label(reason) }).inc();
     }
 
     /// How many bytes of pictures are held for calls.

@@ -1,9 +1,9 @@
 //! From settings to an [`App`]: opens the store, loads the keys and the models, starts the threads that read.
 
-use super::{Settings, keys};
+use super::{Ocr, Settings, keys};
 use crate::evidence::read::OcrReader;
 use crate::evidence::{self, read::ModelError};
-use crate::flows::pool::ReadImage;
+use crate::flows::pool::{self, ReadImage};
 use crate::flows::webhooks::{self, Webhook, WebhookError};
 use crate::flows::{self, App, Pool};
 use crate::policy::rules::{RuleSet, TableError};
@@ -92,6 +92,15 @@ pub fn reader(set: &Path) -> Result<Arc<ReadImage>, OpenError> {
     let directory = models_directory(set);
     let reader = OcrReader::load(&directory).map_err(|error| OpenError::Models(directory, error))?;
     Ok(Arc::new(move |image, today, limits| evidence::extract(image, &reader, today, limits)))
+}
+
+/// Loads and checks the models for a server: the threads that the engine starts for itself give way like those that read.
+pub fn server_reader(ocr: &Ocr) -> Result<Arc<ReadImage>, OpenError> {
+    let load = || {
+        pool::give_way(ocr.nice);
+        reader(&ocr.models)
+    };
+    std::thread::scope(|scope| scope.spawn(load).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// The rule table, as text.

@@ -24,6 +24,11 @@ impl Deadline {
         Instant::now().checked_add(wait).is_none_or(|then| then >= self.0)
     }
 
+    /// How long it is until then.
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
     /// The instant itself.
     pub fn instant(self) -> Instant {
         self.0

@@ -70,7 +70,7 @@ impl App {
     /// Reads a document. The caller's right to ask was checked before.
     pub async fn read_document(&self, ask: ReadAsk, call: Call) -> Result<ReadAnswer, Error> {
         let received_at = self.now();
-        let place = self.pool.admit(call.deadline)?;
+        let place = self.pool.admit(&call.relying_party, call.deadline)?;
         self.count_attempt(&call.relying_party, &ask.subject, received_at).await?;
         let today = self.rules.rule(Jurisdiction::UNKNOWN, Purpose::DobExtraction).today_for_expiry(received_at);
         let waits = (call.deadline, call.watch.clone());

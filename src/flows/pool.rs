@@ -1,20 +1,28 @@
-//! The OCR pool: a fixed number of threads of its own behind a bounded queue.
+//! The OCR pool: a fixed number of threads of its own behind a bounded queue that is fair by relying party.
 //!
-//! Reading is CPU bound, so it never runs on the threads that serve the network. A place is asked for before anything
-//! else is done ([`Pool::admit`]); when none is free, or when the caller's deadline would pass first, the caller is
-//! refused at once. A picture whose caller has left, or whose deadline has passed when its turn comes, is overwritten
-//! and not read. What was begun is finished. A panic ends one reading, not the thread.
+//! Reading is CPU bound, so it never runs on the threads that serve the network, and its threads give way to them. A
+//! place is asked for before anything else is done ([`Pool::admit`]); when there is none for this relying party (see
+//! [`fair`]), or when the caller's deadline would pass before the picture was read, the caller is refused at once. A
+//! picture whose caller has left, whose deadline has passed when its turn comes, or whose place went to somebody with
+//! less, is overwritten and not read. What was begun is finished. A panic ends one reading, not the thread.
+
+pub mod fair;
+mod priority;
+
+pub use priority::give_way;
 
 use super::deadline::{Deadline, Watch};
 use crate::evidence::{Extraction, Limits};
 use crate::secret::Sensitive;
 use crate::telemetry::Metrics;
+use crate::terms::RelyingParty;
+use fair::{Fair, Ticket, Weights};
 use jiff::civil::Date;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 /// Turns a picture into evidence. Blocking; `evidence::extract` with a reader, or a script in tests.
 pub type ReadImage = dyn Fn(Sensitive<Vec<u8>>, Date, &Limits) -> Extraction + Send + Sync;
@@ -29,6 +37,10 @@ pub struct Settings {
     pub queue: usize,
     /// Seconds after which reading one picture is given up.
     pub read_seconds: u32,
+    /// By how many steps of niceness the threads that read give way to those that serve the network.
+    pub nice: u8,
+    /// How many shares of the queue a relying party gets.
+    pub weights: Weights,
 }
 
 impl Settings {
@@ -44,13 +56,19 @@ impl Settings {
 /// Why a picture was not read. Nothing of the picture is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unread {
-    /// Every place is taken.
+    /// Every place is taken, or this one went to a caller that has fewer.
     #[error("too many pictures are waiting to be read")]
     Full {
         /// When a place is likely to be free.
         retry_after: Duration,
     },
-    /// The caller's deadline has passed, or would before the picture's turn.
+    /// The caller's deadline would pass before the picture was read.
+    #[error("the picture cannot be read before the deadline; try again later, or allow more time")]
+    NoTime {
+        /// When the same time is likely to be enough.
+        retry_after: Duration,
+    },
+    /// The caller's deadline has passed.
     #[error("the deadline passes before the picture can be read")]
     Late,
     /// The caller has left.
@@ -61,9 +79,33 @@ pub enum Unread {
     Crashed,
 }
 
-/// A place in the queue, held until the picture was read.
+impl Unread {
+    /// The name in metrics.
+    fn label(self, displaced: bool) -> &'static str {
+        match self {
+            Self::Full { .. } if displaced => "displaced",
+            Self::Full { .. } => "queue_full",
+            Self::NoTime { .. } => "no_time",
+            Self::Late => "late",
+            Self::Abandoned => "abandoned",
+            Self::Crashed => "crashed",
+        }
+    }
+}
+
+/// A place in the queue. Given back if no picture comes for it.
 pub struct Place {
-    _permit: OwnedSemaphorePermit,
+    shared: Arc<Shared>,
+    party: RelyingParty,
+    ticket: Ticket,
+    /// Whether it is read whatever was estimated: it found the pool idle.
+    sure: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.state().queue.give_back(&self.party, self.ticket);
+    }
 }
 
 struct Job {
@@ -72,76 +114,195 @@ struct Job {
     max_bytes: usize,
     deadline: Deadline,
     watch: Watch,
+    sure: bool,
     reply: oneshot::Sender<Result<Extraction, Unread>>,
-    _place: Place,
+}
+
+impl Job {
+    /// Why it need not be read any more.
+    fn in_vain(&self) -> Option<Unread> {
+        if self.watch.gone() || self.reply.is_closed() {
+            Some(Unread::Abandoned)
+        } else {
+            self.deadline.passed().then_some(Unread::Late)
+        }
+    }
+
+    /// Overwrites the picture and tells why.
+    fn refuse(self, why: Unread) {
+        drop(self.image);
+        drop(self.reply.send(Err(why))); // nobody waits any more: there is nobody to tell
+    }
+}
+
+/// How long reading one picture takes: the running mean and the running mean deviation from it, in microseconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Times {
+    /// 0 until the first.
+    mean: u64,
+    deviation: u64,
+}
+
+impl Times {
+    fn add(&mut self, sample: u64) {
+        if self.mean == 0 {
+            (self.mean, self.deviation) = (sample.max(1), sample / 4);
+            return;
+        }
+        self.deviation = self.deviation - self.deviation / 8 + sample.abs_diff(self.mean) / 8;
+        self.mean = (self.mean - self.mean / 8 + sample / 8).max(1);
+    }
+
+    /// What a reading is worth beginning for: with less time left it is likely to be for nothing, and others wait.
+    fn worth(self) -> Duration {
+        Duration::from_micros(self.mean.saturating_add(self.deviation))
+    }
+
+    /// What most readings stay under.
+    fn likely(self) -> Duration {
+        Duration::from_micros(self.mean.saturating_add(self.deviation.saturating_mul(2)))
+    }
 }
 
 /// What the threads and the callers both see.
-struct Load {
-    metrics: Arc<Metrics>,
-    waiting: AtomicUsize,
-    running: AtomicUsize,
-    /// How long one picture may take.
-    read_time: Duration,
-    /// The running mean of the time that one picture takes, in microseconds; 0 until the first.
-    mean_micros: AtomicU64,
+struct State {
+    queue: Fair<Job>,
+    /// When each thread began what it reads.
+    running: BTreeMap<usize, Instant>,
+    times: Times,
+    open: bool,
 }
 
-impl Load {
-    fn show(&self) {
-        self.metrics.reads(self.waiting.load(Ordering::Relaxed), self.running.load(Ordering::Relaxed));
+struct Shared {
+    state: Mutex<State>,
+    /// There is something to do, or nothing will come any more.
+    ready: Condvar,
+    metrics: Arc<Metrics>,
+    /// How long one picture may take.
+    read_time: Duration,
+    threads: u32,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The queue changes in one step each, and readings panic without the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn took(&self, elapsed: Duration) {
-        let sample = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        let old = self.mean_micros.load(Ordering::Relaxed);
-        let new = if old == 0 { sample } else { old - old / 8 + sample / 8 };
-        self.mean_micros.store(new.max(1), Ordering::Relaxed);
+    fn show(&self, state: &State) {
+        self.metrics.reads(state.queue.waiting(), state.queue.running());
     }
+
+    /// How long a picture of this party that comes now is likely to wait for its turn.
+    fn wait(&self, state: &State, party: &RelyingParty) -> Duration {
+        let ahead = u32::try_from(state.queue.ahead(party, state.times.mean)).unwrap_or(u32::MAX);
+        let idle = self.threads.saturating_sub(u32::try_from(state.running.len()).unwrap_or(u32::MAX));
+        if ahead < idle {
+            return Duration::ZERO;
+        }
+        // Rather too long than too short: a queue that is never empty answers as many calls as a longer one, but what is
+        // read too late was read for nothing.
+        let each = state.times.worth();
+        let left = state.running.values().map(|begun| each.saturating_sub(begun.elapsed())).sum::<Duration>();
+        left.saturating_add(each.saturating_mul(ahead)) / self.threads
+    }
+
+    /// Why a picture of this party would not be read now.
+    fn obstacle(&self, state: &State, party: &RelyingParty, deadline: Deadline) -> Option<Unread> {
+        if deadline.passed() {
+            return Some(Unread::Late);
+        }
+        let wait = self.wait(state, party);
+        let (needed, left) = (wait.saturating_add(state.times.likely()), deadline.left());
+        // An idle pool tries, whatever it thinks: that is how it learns that readings have become faster.
+        if needed >= left && !state.queue.is_empty() {
+            return Some(Unread::NoTime { retry_after: soon(needed.saturating_sub(left)) });
+        }
+        (!state.queue.admits(party)).then(|| Unread::Full { retry_after: soon(wait) })
+    }
+
+    /// Takes out what waits in vain, if there is no room.
+    fn purge(&self, state: &mut State) -> Vec<Job> {
+        if state.queue.is_full() { state.queue.purge(|job| job.in_vain().is_some()) } else { Vec::new() }
+    }
+
+    /// Overwrites pictures that are not read. Not under the lock: overwriting takes its time.
+    fn refuse(&self, job: Job, why: Unread) {
+        self.metrics.refused(why.label(true));
+        job.refuse(why);
+    }
+
+    fn bury(&self, purged: Vec<Job>) {
+        for job in purged {
+            let why = job.in_vain().unwrap_or(Unread::Late);
+            self.refuse(job, why);
+        }
+    }
+}
+
+/// When to try again.
+fn soon(wait: Duration) -> Duration {
+    wait.clamp(Duration::from_millis(200), Duration::from_secs(30))
 }
 
 /// The threads and their queue. Dropping it lets the threads finish what was admitted and end.
 pub struct Pool {
-    jobs: mpsc::Sender<Job>,
-    places: Arc<Semaphore>,
-    load: Arc<Load>,
-    threads: u32,
+    shared: Arc<Shared>,
 }
 
 impl Pool {
     /// Starts the threads.
     pub fn start(settings: &Settings, read: Arc<ReadImage>, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let threads = settings.threads();
-        let (jobs, queue) = mpsc::channel::<Job>();
-        let queue = Arc::new(Mutex::new(queue));
-        let load = Arc::new(Load {
+        let queue = Fair::new(threads.saturating_add(settings.queue), settings.weights.clone());
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State { queue, running: BTreeMap::new(), times: Times::default(), open: true }),
+            ready: Condvar::new(),
             metrics,
-            waiting: AtomicUsize::new(0),
-            running: AtomicUsize::new(0),
             read_time: Duration::from_secs(settings.read_seconds.into()),
-            mean_micros: AtomicU64::new(0),
-        });
-        for n in 0..threads {
-            let (queue, load, read) = (Arc::clone(&queue), Arc::clone(&load), Arc::clone(&read));
-            std::thread::Builder::new().name(format!("read-{n}")).spawn(move || work(&queue, &load, &*read))?;
-        }
-        Ok(Self {
-            jobs,
-            places: Arc::new(Semaphore::new(threads.saturating_add(settings.queue).min(Semaphore::MAX_PERMITS))),
-            load,
             threads: u32::try_from(threads).unwrap_or(u32::MAX).max(1),
-        })
+        });
+        let pool = Self { shared };
+        for n in 0..threads {
+            let (shared, read, nice) = (Arc::clone(&pool.shared), Arc::clone(&read), settings.nice);
+            std::thread::Builder::new().name(format!("read-{n}")).spawn(move || {
+                give_way(nice);
+                work(n, &shared, &*read);
+            })?;
+        }
+        Ok(pool)
     }
 
-    /// Takes a place, or refuses at once.
-    pub fn admit(&self, deadline: Deadline) -> Result<Place, Unread> {
-        let wait = self.expected_wait();
-        if deadline.passes_within(wait) {
-            return Err(Unread::Late);
+    /// Takes a place for a picture of this relying party, or refuses at once.
+    pub fn admit(&self, party: &RelyingParty, deadline: Deadline) -> Result<Place, Unread> {
+        let mut state = self.shared.state();
+        let purged = self.shared.purge(&mut state);
+        let sure = state.queue.is_empty();
+        let (wait, admitted) = match self.shared.obstacle(&state, party, deadline) {
+            Some(why) => (Duration::ZERO, Err(why)),
+            None => {
+                let wait = soon(self.shared.wait(&state, party));
+                (wait, state.queue.admit(party).map_err(|_| Unread::Full { retry_after: wait }))
+            }
+        };
+        self.shared.show(&state);
+        drop(state);
+        self.shared.bury(purged);
+        let (ticket, displaced) = admitted.inspect_err(|why| self.shared.metrics.refused(why.label(false)))?;
+        if let Some(job) = displaced {
+            self.shared.refuse(job, Unread::Full { retry_after: wait });
         }
-        let retry_after = wait.clamp(Duration::from_millis(200), Duration::from_secs(30));
-        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Unread::Full { retry_after })?;
-        Ok(Place { _permit: permit })
+        Ok(Place { shared: Arc::clone(&self.shared), party: party.clone(), ticket, sure })
+    }
+
+    /// Why a picture of this relying party would be refused now: asked before it is received.
+    pub fn refuses(&self, party: &RelyingParty, deadline: Deadline) -> Option<Unread> {
+        let mut state = self.shared.state();
+        let purged = self.shared.purge(&mut state);
+        let why = self.shared.obstacle(&state, party, deadline);
+        drop(state);
+        self.shared.bury(purged);
+        why.inspect(|why| self.shared.metrics.refused(why.label(false)))
     }
 
     /// Reads the picture when its turn comes.
@@ -155,105 +316,80 @@ impl Pool {
     ) -> Result<Extraction, Unread> {
         let (deadline, watch) = call;
         let (reply, answer) = oneshot::channel();
-        let job = Job { image, today, max_bytes, deadline, watch, reply, _place: place };
-        self.load.waiting.fetch_add(1, Ordering::Relaxed);
-        self.load.show();
-        self.jobs.send(job).map_err(|_| Unread::Crashed)?;
+        let job = Job { image, today, max_bytes, deadline, watch, sure: place.sure, reply };
+        let (lost, retry_after) = {
+            let mut state = self.shared.state();
+            let lost = state.queue.wait(&place.party, place.ticket, job).err();
+            self.shared.show(&state);
+            (lost, soon(self.shared.wait(&state, &place.party)))
+        };
+        match lost {
+            None => self.shared.ready.notify_one(),
+            Some(job) => self.shared.refuse(job, Unread::Full { retry_after }),
+        }
         answer.await.unwrap_or(Err(Unread::Crashed))
     }
+}
 
-    /// How long a picture that comes now is likely to wait for its turn.
-    fn expected_wait(&self) -> Duration {
-        let waiting = u32::try_from(self.load.waiting.load(Ordering::Relaxed)).unwrap_or(u32::MAX);
-        let mean = Duration::from_micros(self.load.mean_micros.load(Ordering::Relaxed));
-        mean.saturating_mul(waiting) / self.threads
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.state().open = false;
+        self.shared.ready.notify_all();
     }
 }
 
 /// One thread: takes the next picture until the pool is gone.
-fn work(queue: &Mutex<mpsc::Receiver<Job>>, load: &Load, read: &ReadImage) {
+fn work(thread: usize, shared: &Shared, read: &ReadImage) {
+    let mut state = shared.state();
     loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = next else { return };
-        load.waiting.fetch_sub(1, Ordering::Relaxed);
-        load.running.fetch_add(1, Ordering::Relaxed);
-        load.show();
-        serve(job, load, read);
-        load.running.fetch_sub(1, Ordering::Relaxed);
-        load.show();
+        let times = state.times;
+        let estimate = times.mean;
+        let Some((party, job)) = state.queue.next(estimate) else {
+            if !state.open {
+                return;
+            }
+            state = shared.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        };
+        let begun = Instant::now();
+        state.running.insert(thread, begun);
+        shared.show(&state);
+        drop(state);
+        let (reply, answer) = serve(job, times, shared, read);
+        let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        state = shared.state();
+        state.running.remove(&thread);
+        match answer {
+            Ok(_) | Err(Unread::Crashed) => {
+                state.times.add(took);
+                state.queue.done(&party, estimate, took);
+            }
+            Err(why) => {
+                state.queue.done(&party, estimate, 0);
+                shared.metrics.refused(why.label(false));
+            }
+        }
+        shared.show(&state);
+        // Last: whoever hears the answer finds the place free.
+        drop(reply.send(answer)); // nobody waits any more: there is nobody to tell
     }
 }
 
+type Reply = oneshot::Sender<Result<Extraction, Unread>>;
+
 /// Reads one picture, or overwrites it unread.
-fn serve(job: Job, load: &Load, read: &ReadImage) {
-    let Job { image, today, max_bytes, deadline, watch, reply, _place } = job;
-    let answer = if watch.gone() || reply.is_closed() {
-        Err(Unread::Abandoned)
-    } else if deadline.passed() {
-        Err(Unread::Late)
-    } else {
-        let begun = Instant::now();
-        let limits = Limits { max_bytes, deadline: begun.checked_add(load.read_time), ..Limits::default() };
-        let answer = catch_unwind(AssertUnwindSafe(|| read(image, today, &limits))).map_err(|_| Unread::Crashed);
-        load.took(begun.elapsed());
-        answer
-    };
-    drop(reply.send(answer)); // nobody waits any more: there is nobody to tell
+fn serve(job: Job, times: Times, shared: &Shared, read: &ReadImage) -> (Reply, Result<Extraction, Unread>) {
+    let hopeless = !job.sure && job.deadline.passes_within(times.worth());
+    let in_vain = job.in_vain().or(hopeless.then_some(Unread::Late));
+    let Job { image, today, max_bytes, reply, .. } = job;
+    if let Some(why) = in_vain {
+        return (reply, Err(why));
+    }
+    let deadline = Instant::now().checked_add(shared.read_time);
+    let limits = Limits { max_bytes, deadline, ..Limits::default() };
+    let answer = catch_unwind(AssertUnwindSafe(|| read(image, today, &limits))).map_err(|_| Unread::Crashed);
+    (reply, answer)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::evidence::Timings;
-    use crate::evidence::validate::{Unreadable, Verdict};
-    use crate::flows::deadline::Presence;
-    use crate::terms::Reason;
-
-    fn pool(queue: usize) -> Pool {
-        let read = |_, _, _: &Limits| {
-            let why = Unreadable { reasons: vec![Reason::NoDocument], signals: vec![], kind: None, youngest: None };
-            Extraction { verdict: Verdict::Unreadable(why), timings: Timings::default() }
-        };
-        let settings = Settings { workers: 1, queue, read_seconds: 1 };
-        Pool::start(&settings, Arc::new(read), Arc::default()).unwrap()
-    }
-
-    fn after(seconds: u64) -> Deadline {
-        Deadline::after(Duration::from_secs(seconds))
-    }
-
-    #[test]
-    fn a_deadline_that_would_pass_before_the_turn_comes_is_refused_at_once() {
-        let pool = pool(9);
-        pool.load.mean_micros.store(20_000_000, Ordering::Relaxed);
-        pool.load.waiting.store(3, Ordering::Relaxed);
-        assert_eq!(pool.admit(after(30)).err(), Some(Unread::Late));
-        assert!(pool.admit(after(3600)).is_ok());
-        assert_eq!(pool.admit(after(0)).err(), Some(Unread::Late));
-    }
-
-    #[test]
-    fn places_are_bounded_and_given_back() {
-        let pool = pool(1);
-        let held: Vec<Place> = (0..2).map(|_| pool.admit(after(60)).ok().unwrap()).collect();
-        assert!(matches!(pool.admit(after(60)), Err(Unread::Full { .. })));
-        drop(held);
-        assert!(pool.admit(after(60)).is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_caller_who_has_left_and_a_deadline_that_has_passed_are_not_read_for() {
-        let pool = pool(1);
-        let today = jiff::civil::date(2026, 11, 22);
-        let presence = Presence::new();
-        let call = async |deadline, watch| {
-            let place = pool.admit(after(60)).ok().unwrap();
-            pool.read(place, Sensitive::new(vec![1]), today, 1, (deadline, watch)).await.map(drop)
-        };
-        assert_eq!(call(after(60), presence.watch()).await, Ok(()));
-        assert_eq!(call(after(0), presence.watch()).await, Err(Unread::Late));
-        let watch = presence.watch();
-        drop(presence);
-        assert_eq!(call(after(60), watch).await, Err(Unread::Abandoned));
-    }
-}
+mod tests;

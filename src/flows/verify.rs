@@ -124,7 +124,7 @@ impl App {
             Earlier::Free(id, expect) => (id, expect),
         };
         let place = match ask.shown {
-            Shown::Image(_) => Some(self.pool.admit(call.deadline)?),
+            Shown::Image(_) => Some(self.pool.admit(&call.relying_party, call.deadline)?),
             Shown::Declared(_) | Shown::Consent(_) => None,
         };
         // Reserved first: of duplicates that come at once, only the one that is worked on is an attempt.

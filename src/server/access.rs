@@ -28,27 +28,33 @@ pub struct Row {
     /// Whether it answers once, within the longest time for a call. The others run until somebody ends them, or until
     /// the longest time for a stream.
     pub bounded: bool,
+    /// Whether a large request is one with a picture to read.
+    pub pictures: bool,
 }
 
 const fn bounded(path: &'static str, label: &'static str, needs: Needs) -> Row {
-    Row { path, label, needs, bounded: true }
+    Row { path, label, needs, bounded: true, pictures: false }
+}
+
+const fn reading(path: &'static str, label: &'static str, needs: Needs) -> Row {
+    Row { path, label, needs, bounded: true, pictures: true }
 }
 
 const fn open_ended(path: &'static str, label: &'static str, needs: Needs) -> Row {
-    Row { path, label, needs, bounded: false }
+    Row { path, label, needs, bounded: false, pictures: false }
 }
 
 /// The table.
 pub const TABLE: &[Row] = &[
-    bounded("/idgate.v1.AgeGateService/CheckAge", "CheckAge", Needs::Scope(Scope::AgeCheck)),
-    bounded("/idgate.v1.AgeGateService/CheckAgeStream", "CheckAgeStream", Needs::Scope(Scope::AgeCheck)),
+    reading("/idgate.v1.AgeGateService/CheckAge", "CheckAge", Needs::Scope(Scope::AgeCheck)),
+    reading("/idgate.v1.AgeGateService/CheckAgeStream", "CheckAgeStream", Needs::Scope(Scope::AgeCheck)),
     bounded("/idgate.v1.AgeGateService/GetDecision", "GetDecision", Needs::Scope(Scope::DecisionRead)),
     bounded("/idgate.v1.AgeGateService/ExplainDecision", "ExplainDecision", Needs::Scope(Scope::DecisionRead)),
     bounded("/idgate.v1.AgeGateService/GetTokenStatus", "GetTokenStatus", Needs::Scope(Scope::DecisionRead)),
     bounded("/idgate.v1.AgeGateService/ReportUnderage", "ReportUnderage", Needs::Scope(Scope::ReportWrite)),
     bounded("/idgate.v1.ConsentService/RequestConsent", "RequestConsent", Needs::Scope(Scope::ConsentWrite)),
     bounded("/idgate.v1.ConsentService/RecordNoticeSent", "RecordNoticeSent", Needs::Scope(Scope::ConsentWrite)),
-    bounded("/idgate.v1.ConsentService/VerifyGuardian", "VerifyGuardian", Needs::Scope(Scope::ConsentWrite)),
+    reading("/idgate.v1.ConsentService/VerifyGuardian", "VerifyGuardian", Needs::Scope(Scope::ConsentWrite)),
     bounded("/idgate.v1.ConsentService/Respond", "Respond", Needs::Scope(Scope::ConsentWrite)),
     bounded("/idgate.v1.ConsentService/GetConsent", "GetConsent", Needs::Scope(Scope::ConsentRead)),
     bounded("/idgate.v1.ConsentService/ListConsents", "ListConsents", Needs::Scope(Scope::ConsentRead)),
@@ -56,14 +62,14 @@ pub const TABLE: &[Row] = &[
     bounded("/idgate.v1.ConsentService/Withdraw", "Withdraw", Needs::Scope(Scope::ConsentWrite)),
     bounded("/idgate.v1.ConsentService/Reaffirm", "Reaffirm", Needs::Scope(Scope::ConsentWrite)),
     bounded("/idgate.v1.ConsentService/EraseSubject", "EraseSubject", Needs::Scope(Scope::SubjectErase)),
-    bounded(
+    reading(
         "/idgate.v1.DocumentService/ReadDocument",
         "ReadDocument",
         Needs::ScopeAndPurpose(Scope::DocumentRead, Purpose::DobExtraction),
     ),
     bounded("/idgate.v1.RightsService/OpenRequest", "OpenRequest", Needs::Scope(Scope::RightsWrite)),
     bounded("/idgate.v1.RightsService/IssueCode", "IssueCode", Needs::Scope(Scope::RightsWrite)),
-    bounded("/idgate.v1.RightsService/ProveRequester", "ProveRequester", Needs::Scope(Scope::RightsWrite)),
+    reading("/idgate.v1.RightsService/ProveRequester", "ProveRequester", Needs::Scope(Scope::RightsWrite)),
     bounded("/idgate.v1.RightsService/RedeemProof", "RedeemProof", Needs::Scope(Scope::RightsWrite)),
     bounded("/idgate.v1.RightsService/GetRequest", "GetRequest", Needs::Scope(Scope::RightsRead)),
     bounded("/idgate.v1.RightsService/ListDue", "ListDue", Needs::Scope(Scope::RightsRead)),

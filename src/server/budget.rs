@@ -46,6 +46,16 @@ pub enum Over {
     Caller,
 }
 
+impl Over {
+    /// The name in metrics.
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Everyone => "bytes",
+            Self::Caller => "caller_bytes",
+        }
+    }
+}
+
 impl Budget {
     /// At most `limit` bytes at once, and `share` of them for one relying party.
     pub fn new(limit: usize, share: usize, metrics: Arc<Metrics>) -> Self {
@@ -58,6 +68,10 @@ impl Budget {
     }
 
     fn take(&self, party: &RelyingParty, bytes: usize) -> Result<(), Over> {
+        self.try_take(party, bytes).inspect_err(|over| self.metrics.refused(over.label()))
+    }
+
+    fn try_take(&self, party: &RelyingParty, bytes: usize) -> Result<(), Over> {
         let mut ledger = self.ledger();
         let all = ledger.all.checked_add(bytes).filter(|sum| *sum <= self.limit).ok_or(Over::Everyone)?;
         let own = ledger.by_party.get(party).copied().unwrap_or_default();

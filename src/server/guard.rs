@@ -2,15 +2,17 @@
 //!
 //! A call that is denied never reaches a service, and its body is never read. The caller's own deadline, or the longest
 //! time for a call if that is shorter, holds for everything that follows; when it passes, or the caller leaves, the call
-//! is dropped, and with it every claim on a place in the queue. A message that cannot be decoded never reaches a service
+//! is dropped, and with it every claim on a place in the queue. A request must keep coming, and a picture that would not
+//! be read is not received. A message that cannot be decoded never reaches a service
 //! either; that refusal, which the machinery below makes, is given a reason here like every other.
 
 use super::Settings;
 use super::access::{self, Needs, Row};
 use super::budget::{ANONYMOUS_BYTES, Budget, Counted, Held, Meter};
+use super::pace::{Obstacle, Pace, Paced};
 use super::status::{self, Denied};
 use super::streams::{Ending, Side};
-use crate::flows::{App, Caller, Deadline};
+use crate::flows::{App, Caller, Deadline, Error};
 use crate::telemetry::Metrics;
 use http::{HeaderMap, Request, Response, header};
 use std::future::Future;
@@ -34,6 +36,7 @@ pub struct Gate {
     budget: Arc<Budget>,
     longest: Duration,
     longest_stream: Duration,
+    pace: Pace,
     draining: AtomicBool,
     closing: watch::Sender<bool>,
 }
@@ -49,12 +52,14 @@ impl Gate {
             budget: Arc::new(budget),
             longest: Duration::from_secs(settings.call_seconds.into()),
             longest_stream: Duration::from_secs(settings.stream_seconds.into()),
+            pace: settings.pace(),
             draining: AtomicBool::new(false),
             closing: watch::Sender::new(false),
         }
     }
 
-    /// From now on refuses new calls that need a token.
+    /// From now on says that the server is stopping. Calls are still taken: whoever sends one has not heard of it yet, and
+    /// connections end by themselves (GOAWAY) without a call being lost.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
@@ -64,7 +69,7 @@ impl Gate {
         self.closing.send_replace(true);
     }
 
-    /// Whether new calls are refused.
+    /// Whether the server is stopping.
     pub fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
@@ -84,7 +89,13 @@ impl Gate {
         if let Some(missing) = purpose.filter(|purpose| !caller.purposes.contains(purpose)) {
             return Err(Denied::MissingPurpose(missing).into());
         }
-        if self.draining() { Err(status::draining()) } else { Ok(Some(caller)) }
+        Ok(Some(caller))
+    }
+
+    /// Asks whether a picture of this caller would be read.
+    fn obstacle(&self, caller: &Caller, deadline: Deadline) -> Obstacle {
+        let (app, party) = (Arc::clone(&self.app), caller.relying_party.clone());
+        Box::new(move || app.pool.refuses(&party, deadline).map(|why| Error::from(why).into()))
     }
 
     /// One side of a stream that nobody has to end.
@@ -178,7 +189,16 @@ where
         Ok(caller) => {
             let deadline = gate.deadline(request.headers());
             let endless = row.is_some_and(|row| !row.bounded);
-            let answer = inner.call(equip(&gate, request, caller, deadline, endless));
+            let pictures = row.is_some_and(|row| row.pictures);
+            let obstacle = caller.as_ref().filter(|_| pictures).map(|caller| gate.obstacle(caller, deadline));
+            let body = |body| {
+                if endless {
+                    gate.ending(body, Side::Request)
+                } else {
+                    Paced::body(body, gate.pace, obstacle, Arc::clone(&gate.metrics))
+                }
+            };
+            let answer = inner.call(equip(&gate, request.map(body), caller, deadline));
             tokio::time::timeout_at(deadline.instant().into(), answer)
                 .await
                 .unwrap_or_else(|_| Ok(status::denied(Denied::Late).into_http()))
@@ -198,14 +218,8 @@ where
     response
 }
 
-/// Gives the request what its service needs: the caller, the deadline, and a body that is counted and that ends.
-fn equip(
-    gate: &Gate,
-    request: Request<Body>,
-    caller: Option<Caller>,
-    deadline: Deadline,
-    endless: bool,
-) -> Request<Body> {
+/// Gives the request what its service needs: the caller, the deadline, and a body that is counted.
+fn equip(gate: &Gate, request: Request<Body>, caller: Option<Caller>, deadline: Deadline) -> Request<Body> {
     let (mut parts, body) = request.into_parts();
     let meter = match caller {
         None => Meter::Alone(ANONYMOUS_BYTES),
@@ -217,8 +231,7 @@ fn equip(
         }
     };
     parts.extensions.insert(deadline);
-    let body = Counted::body(body, meter);
-    Request::from_parts(parts, if endless { gate.ending(body, Side::Request) } else { body })
+    Request::from_parts(parts, Counted::body(body, meter))
 }
 
 /// A refusal that the machinery between the socket and the services made gets a reason; every other has one.

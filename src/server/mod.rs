@@ -1,13 +1,15 @@
 //! The transport: the list of layers and services, from the socket inwards.
 //!
 //! Every call passes the guard first. Health and reflection are open to anyone; everything else has a row in
-//! [`access`]. When the server is told to stop it says so to health checks, takes no new calls, and finishes those it
-//! has, within a limit.
+//! [`access`]. When the server is told to stop it says so to health checks, goes on for a moment so that load balancers
+//! can look elsewhere, then takes no new connections, tells the clients on the old ones (GOAWAY), and finishes every
+//! call that still comes on them, within a limit.
 
 pub mod access;
 mod admin;
 mod age_gate;
 mod budget;
+mod connections;
 mod consent;
 mod convert;
 mod document;
@@ -15,6 +17,7 @@ mod events;
 mod guard;
 mod key;
 pub mod messages;
+mod pace;
 pub mod proto;
 mod rights;
 mod service;
@@ -23,13 +26,15 @@ mod steps;
 mod streams;
 
 use crate::flows::events::Cursor;
-use crate::flows::{App, webhooks};
+use crate::flows::{App, Turns, webhooks};
 use age_gate::AgeGate;
+use connections::Incoming;
 use consent::Consents;
 use document::Documents;
 use events::Events;
 use guard::{Gate, GuardLayer};
 use key::Keys;
+use pace::Pace;
 use proto::age_gate_service_server::AgeGateServiceServer;
 use proto::consent_service_server::ConsentServiceServer;
 use proto::document_service_server::DocumentServiceServer;
@@ -47,7 +52,6 @@ use tokio::task::JoinSet;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 
@@ -77,10 +81,24 @@ pub struct Settings {
     pub heartbeat_seconds: u32,
     /// How often it is looked for events that another server recorded, in seconds.
     pub look_seconds: u32,
-    /// How long calls may take to finish after the server was told to stop, in seconds.
+    /// For how long the server goes on after it was told to stop, so that load balancers hear of it, in seconds.
+    pub drain_notice_seconds: u32,
+    /// How long calls may take to finish after that, in seconds.
     pub drain_seconds: u32,
     /// How often an idle connection is checked, in seconds.
     pub keepalive_seconds: u32,
+    /// The most connections at once; 0 for no limit.
+    pub connections: u32,
+    /// The most of them from one address; 0 for no limit.
+    pub connections_per_address: u32,
+    /// Within how many seconds a connection must show that a client of HTTP/2 is there.
+    pub handshake_seconds: u32,
+    /// After how many seconds a connection is told to end; 0 for never.
+    pub connection_seconds: u32,
+    /// The longest time in which nothing comes of a request, or nothing is taken of what is sent, in seconds.
+    pub slow_seconds: u32,
+    /// The least bytes a second of a request that takes longer than that.
+    pub slow_bytes_per_second: u32,
     /// How often timers are looked at: requests that time out, ages that are reached. In seconds; 0 for never,
     /// where another server of the same store does.
     pub timer_seconds: u32,
@@ -94,6 +112,16 @@ impl Settings {
         self.bytes_in_flight / 100 * usize::from(self.caller_percent.min(100))
     }
 
+    /// After which age connections are told to end.
+    fn connection_age(&self) -> Option<Duration> {
+        (self.connection_seconds > 0).then(|| Duration::from_secs(self.connection_seconds.into()))
+    }
+
+    /// How slowly requests may come.
+    fn pace(&self) -> Pace {
+        Pace { longest: Duration::from_secs(self.slow_seconds.into()), least: self.slow_bytes_per_second.into() }
+    }
+
     /// Whether one relying party can send its largest picture, with what stands around it.
     pub fn fits_one_picture(&self) -> bool {
         self.caller_bytes() >= self.image_bytes.saturating_add(self.image_bytes / 64)
@@ -103,7 +131,7 @@ impl Settings {
 /// The most bytes of a message of a service that is open to anyone.
 const SMALL_MESSAGE: usize = 4 * 1024;
 /// How often health checks are told how the store is.
-const HEALTH_EVERY: Duration = Duration::from_secs(1);
+const HEALTH_EVERY: Duration = Duration::from_millis(200);
 
 /// The server could not start or ended with an error.
 #[derive(Debug, thiserror::Error)]
@@ -166,8 +194,7 @@ impl Bound {
             deliveries.spawn(webhooks::deliver(Arc::clone(&app), number, end, stopped.clone()));
         }
 
-        // The builder's own setting is for listeners that it opens itself.
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = Incoming::new(listener, &settings, Arc::clone(&app.metrics));
         let grpc = builder(&settings)
             .layer(GuardLayer(Arc::clone(&gate)))
             .add_routes(routes)
@@ -178,23 +205,38 @@ impl Bound {
             grpc?;
             pages.map_err(ServeError::Admin)
         };
+        let mut turns = Turns::new();
+        let mut work = Box::pin(async {
+            tokio::join!(
+                look(&app, Duration::from_secs(settings.look_seconds.into())),
+                app.keep_delivering(),
+                keep_time(&app, &mut turns, Duration::from_secs(settings.timer_seconds.into())),
+            );
+        });
         tokio::pin!(serving);
         tokio::select! {
             ended = &mut serving => return ended,
             () = stop => {}
             () = tell_health(&app, &health) => {}
-            () = look(&app, Duration::from_secs(settings.look_seconds.into())) => {}
-            () = app.keep_delivering() => {}
-            () = keep_time(&app, Duration::from_secs(settings.timer_seconds.into())) => {}
+            () = &mut work => {}
         }
         tracing::info!("told to stop: finishing what is running");
         gate.drain();
         set_health(&health, false).await;
         health.set_not_serving::<KeyServiceServer<Keys>>().await;
+        let notice = tokio::time::Instant::now() + Duration::from_secs(settings.drain_notice_seconds.into());
+        tokio::select! {
+            ended = &mut serving => return ended,
+            () = tokio::time::sleep_until(notice) => {}
+            () = &mut work => {}
+        }
         gate.close();
         stopping.send_replace(true);
+        drop(work);
         let limit = Duration::from_secs(settings.drain_seconds.into());
         let finishing = async {
+            // If the store does not answer, others wait until the lease lapses.
+            let _ = app.end_turns(turns).await;
             let served = serving.await;
             while deliveries.join_next().await.is_some() {}
             served
@@ -208,16 +250,29 @@ async fn told_to_stop(mut stopped: watch::Receiver<bool>) {
     drop(stopped.wait_for(|stopped| *stopped).await);
 }
 
-/// The limits of connections.
+/// Streams that a client opened and reset before they were looked at; more end the connection (CVE-2023-44487).
+const RESETS_PENDING: usize = 20;
+/// Streams of one connection that the server had to reset for an error of the client; more end it (CVE-2025-8671). The
+/// builder would otherwise set no bound.
+const RESETS_FOR_ERRORS: usize = 256;
+
+/// The limits of what is on a connection; those of connections themselves are in [`connections`].
 fn builder(settings: &Settings) -> Server {
     let keepalive = Duration::from_secs(settings.keepalive_seconds.max(1).into());
-    Server::builder()
+    let builder = Server::builder()
+        .http2_max_pending_accept_reset_streams(Some(RESETS_PENDING))
+        .http2_max_local_error_reset_streams(Some(RESETS_FOR_ERRORS))
         .http2_keepalive_interval(Some(keepalive))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .max_concurrent_streams(settings.streams_per_connection)
         .initial_stream_window_size(1024 * 1024)
         .initial_connection_window_size(4 * 1024 * 1024)
-        .http2_max_header_list_size(32 * 1024)
+        .http2_max_header_list_size(32 * 1024);
+    match settings.connection_age() {
+        // Without the builder's grace, which would cut calls off without a GOAWAY.
+        Some(age) => builder.max_connection_age(age),
+        None => builder,
+    }
 }
 
 /// Every service, with its message limits.
@@ -253,7 +308,7 @@ fn reflection<'a>() -> tonic_reflection::server::Builder<'a> {
 }
 
 /// Does what is due because time has passed. What fails is done the next time.
-async fn keep_time(app: &App, every: Duration) {
+async fn keep_time(app: &App, turns: &mut Turns, every: Duration) {
     if every.is_zero() {
         std::future::pending::<()>().await;
     }
@@ -261,7 +316,7 @@ async fn keep_time(app: &App, every: Duration) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         every.tick().await;
-        match app.run_due().await {
+        match app.run_due_in_turn(turns).await {
             Ok(0) => {}
             Ok(done) => tracing::info!(done, "timers were due"),
             Err(error) => tracing::warn!(%error, "timers could not be looked at"),

@@ -72,6 +72,12 @@ fn deadline() -> Status {
     status(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline passed before the call was answered", None)
 }
 
+/// What a request sends comes too slowly, or not at all.
+pub fn too_slow() -> Status {
+    let text = "the message came too slowly; nothing was decided, send it again";
+    status(Code::DeadlineExceeded, "SENDER_TOO_SLOW", text, None)
+}
+
 /// The calls of this moment hold too many bytes together.
 pub fn over_budget(over: Over) -> Status {
     let (reason, text) = match over {
@@ -130,7 +136,7 @@ pub fn undecoded(code: Code) -> Option<Status> {
     }
 }
 
-/// The server is going down and takes no more work.
+/// The server is going down: a stream that nobody has to end ends now.
 pub fn draining() -> Status {
     status(Code::Unavailable, "SHUTTING_DOWN", "the server is shutting down; try again", Some(Duration::from_secs(1)))
 }
@@ -175,6 +181,10 @@ impl From<Error> for Status {
             Error::Unread(Unread::Full { retry_after }) => {
                 status(Code::ResourceExhausted, "QUEUE_FULL", text, Some(retry_after))
             }
+            // Not DEADLINE_EXCEEDED: that would not say that nothing was done and that trying again can help.
+            Error::Unread(Unread::NoTime { retry_after }) => {
+                status(Code::ResourceExhausted, "DEADLINE_TOO_SHORT", text, Some(retry_after))
+            }
             Error::Unread(Unread::Late) => deadline(),
             Error::Unread(Unread::Abandoned) => status(Code::Cancelled, "CANCELLED", text, None),
             Error::Unread(Unread::Crashed) | Error::Signing | Error::Broken => internal(),
@@ -182,11 +192,19 @@ impl From<Error> for Status {
                 status(Code::ResourceExhausted, "STORE_BUSY", text, Some(Duration::from_secs(1)))
             }
             Error::Store(StoreError::Unavailable) => {
-                status(Code::Unavailable, "STORE_UNAVAILABLE", text, Some(Duration::from_secs(1)))
+                status(Code::Unavailable, "STORE_UNAVAILABLE", text, Some(spread()))
             }
             Error::Store(StoreError::Corrupt) => internal(),
         }
     }
+}
+
+/// One to three seconds at random, so that those who were refused together do not come back together.
+fn spread() -> Duration {
+    let mut byte = [0u8; 1];
+    // Without random bytes all are told the same.
+    let _ = aws_lc_rs::rand::fill(&mut byte);
+    Duration::from_secs(1) + Duration::from_secs(2) * u32::from(u8::from_be_bytes(byte)) / 255
 }
 
 /// The name of a status code in metrics.

@@ -95,6 +95,9 @@ impl Partition {
     /// How many there are. Fixed: another number would move every key.
     pub const COUNT: u8 = 16;
 
+    /// The one with the lowest number.
+    pub(super) const FIRST: Self = Self(0);
+
     /// Every partition.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..Self::COUNT).map(Self)

@@ -62,6 +62,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("rten_tensor", &["evidence/read.rs", "evidence/read/"]),
     ("jsonwebtoken", &["tokens/"]),
     ("redis", &["store/shared.rs", "store/shared/"]),
+    ("rustix", &["flows/pool/priority.rs"]),
     ("redb", &["store/embedded"]),
     ("hyper", &["flows/webhooks/client.rs"]),
     ("hyper_util", &["flows/webhooks/client.rs"]),

@@ -112,7 +112,7 @@ impl App {
             return Ok(Changed { consent: before.record.consent, outcome: Err(why) });
         }
         let waits = (call.deadline, call.watch.clone());
-        let place = self.pool.admit(call.deadline)?;
+        let place = self.pool.admit(&call.relying_party, call.deadline)?;
         self.count_guardian(&party, id, received_at).await?;
         let today = before.rule.today_for_expiry(received_at);
         let read = self.pool.read(place, image, today, self.image_bytes, waits).await?;

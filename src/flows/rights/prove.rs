@@ -222,7 +222,7 @@ impl App {
                 if let Err(why) = before.record.request.may_show(ProofMethod::IdCard, self.now()) {
                     return self.not_possible(&party, &id, why).await;
                 }
-                let place = self.pool.admit(call.deadline)?;
+                let place = self.pool.admit(&call.relying_party, call.deadline)?;
                 let charged = match self.charge(&subject, &id, (ProofMethod::IdCard, false)).await? {
                     Ok(charged) => charged,
                     Err(why) => return self.not_possible(&party, &id, why).await,

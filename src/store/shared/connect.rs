@@ -2,7 +2,6 @@
 
 use super::{OpenError, Settings, Topology};
 use crate::secret::Sensitive;
-use crate::tokens::files;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
@@ -11,8 +10,13 @@ use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo};
 use redis::{IntoConnectionInfo as _, Pipeline, RedisResult, TlsCertificates, TlsMode, Value};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
+
+/// The most bytes of a file with a password or a key.
+const SECRET: usize = 64 * 1024;
 
 /// Knows where the servers are and how to get at them.
 pub(super) struct Connector {
@@ -143,7 +147,7 @@ impl Account {
     fn read(username: &str, password: &Path) -> Result<Self, OpenError> {
         let password = match password.as_os_str().is_empty() {
             true => None,
-            false => Some(files::read_private(password).map_err(|_| OpenError::File(password.to_owned()))?),
+            false => Some(read_private(password).map_err(|_| OpenError::File(password.to_owned()))?),
         };
         Ok(Self { username: username.to_owned(), password })
     }
@@ -153,6 +157,19 @@ impl Account {
         let text = std::str::from_utf8(bytes.expose()).map_err(|_| OpenError::Password)?;
         Ok(Some(text.trim_end_matches(['\r', '\n'])))
     }
+}
+
+/// Reads a file that only its owner can read.
+fn read_private(path: &Path) -> std::io::Result<Sensitive<Vec<u8>>> {
+    let mut file = File::open(path)?;
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&file.metadata()?.permissions()) & 0o077 != 0 {
+        return Err(std::io::ErrorKind::PermissionDenied.into());
+    }
+    // Room for all of it at once: a vector that grows leaves copies behind.
+    let mut bytes = Sensitive::new(Vec::with_capacity(SECRET));
+    file.by_ref().take(SECRET as u64).read_to_end(bytes.expose_mut())?;
+    Ok(bytes)
 }
 
 fn info(url: &str, account: &Account) -> Result<ConnectionInfo, OpenError> {
@@ -228,7 +245,7 @@ fn certificates(settings: &Settings) -> Result<Option<TlsCertificates>, OpenErro
     let root_cert = if given(&settings.ca) { Some(read(&settings.ca)?) } else { None };
     let client_tls = match (given(&settings.certificate), given(&settings.key)) {
         (true, true) => {
-            let key = files::read_private(&settings.key).map_err(|_| OpenError::File(settings.key.clone()))?;
+            let key = read_private(&settings.key).map_err(|_| OpenError::File(settings.key.clone()))?;
             Some(ClientTlsConfig { client_cert: read(&settings.certificate)?, client_key: key.expose().clone() })
         }
         (false, false) => None,

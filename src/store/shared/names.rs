@@ -93,10 +93,7 @@ impl Names {
 }
 
 /// The partition that holds what is not of one partition.
-pub(super) const FIRST: Partition = match Partition::new(0) {
-    Some(partition) => partition,
-    None => panic!("there is a first partition"),
-};
+pub(super) const FIRST: Partition = Partition::FIRST;
 
 /// The partition where a key that can be destroyed lies.
 pub(super) fn home(id: KeyId) -> Partition {

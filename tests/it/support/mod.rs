@@ -2,6 +2,7 @@
 
 mod consent;
 pub mod faults;
+pub mod frames;
 pub mod process;
 mod receiver;
 pub mod redis;
@@ -70,6 +71,8 @@ impl World {
             settings.store.redis.urls = vec![url];
             settings.store.redis.namespace = uuid::Uuid::new_v4().simple().to_string();
         }
+        // Most tests have no load balancer to tell.
+        settings.server.drain_notice_seconds = 0;
         set(&mut settings);
         let script = Arc::new(Script::default());
         let mut app = config::open(&settings, Arc::clone(&script).reader()).unwrap();

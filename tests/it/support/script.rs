@@ -1,6 +1,7 @@
 //! A reader that reads what the picture's bytes say in words: `read 1990-01-01`, `specimen 1990-01-01`,
 //! `masked 1990-01-01`, `unwitnessed 1990-01-01`, `conflict 1990-01-01`, `expired 1990-01-01`, a reason such as
-//! `blurred`, or `panic`. Before any of them, `hold ` waits until the test lets go.
+//! `blurred`, or `panic`. Before any of them, `hold ` waits until the test lets go, `take 300 ` takes that many
+//! milliseconds, and `as x ` only gives the picture a name.
 
 use idgate::age::BirthDate;
 use idgate::evidence::validate::{Evidence, Unreadable, Verdict};
@@ -11,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 #[derive(Default)]
 struct State {
-    begun: usize,
+    begun: Vec<String>,
     let_go: bool,
 }
 
@@ -32,7 +33,12 @@ impl Script {
 
     /// How many pictures were begun.
     pub fn begun(&self) -> usize {
-        self.state.lock().unwrap().begun
+        self.state.lock().unwrap().begun.len()
+    }
+
+    /// What the pictures said, in the order in which they were begun.
+    pub fn order(&self) -> Vec<String> {
+        self.state.lock().unwrap().begun.clone()
     }
 
     /// Waits until that many pictures were begun.
@@ -40,7 +46,7 @@ impl Script {
         let script = Arc::clone(self);
         let wait = move || {
             let state = script.state.lock().unwrap();
-            drop(script.changed.wait_while(state, |state| state.begun < count).unwrap());
+            drop(script.changed.wait_while(state, |state| state.begun.len() < count).unwrap());
         };
         tokio::task::spawn_blocking(wait).await.unwrap();
     }
@@ -52,7 +58,7 @@ impl Script {
     }
 
     fn read(&self, words: &str) -> Verdict {
-        self.state.lock().unwrap().begun += 1;
+        self.state.lock().unwrap().begun.push(words.to_owned());
         self.changed.notify_all();
         let words = match words.strip_prefix("hold ") {
             None => words,
@@ -61,6 +67,20 @@ impl Script {
                 drop(self.changed.wait_while(state, |state| !state.let_go).unwrap());
                 words
             }
+        };
+        if let Some((millis, words)) = words.strip_prefix("take ").and_then(|rest| rest.split_once(' ')) {
+            let (state, millis) = (self.state.lock().unwrap(), millis.parse().unwrap());
+            // Nobody says otherwise, so this is the time that it takes.
+            drop(self.changed.wait_timeout_while(state, std::time::Duration::from_millis(millis), |_| true).unwrap());
+            return self.verdict(words);
+        }
+        self.verdict(words)
+    }
+
+    fn verdict(&self, words: &str) -> Verdict {
+        let words = match words.strip_prefix("as ").and_then(|rest| rest.split_once(' ')) {
+            Some((_, words)) => words,
+            None => words,
         };
         let (verb, rest) = words.split_once(' ').unwrap_or((words, ""));
         match verb {

@@ -22,6 +22,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use support::{Caller, answerable, connect, decision, make, print, rate, serve};
 use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
@@ -89,7 +90,7 @@ async fn main() {
     let mut connection = loop {
         match client.get_multiplexed_async_connection().await {
             Ok(connection) => break connection,
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(_) => sleep_until(Instant::now() + Duration::from_millis(50)).await,
         }
     };
     connection.set("bare", "x".repeat(VALUE)).await.unwrap();

@@ -10,6 +10,7 @@ use redis::{cmd, from_redis_value};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until};
 
 /// The most calls at once; one more is told that the store is busy.
 const AT_ONCE: usize = 8192;
@@ -172,6 +173,6 @@ async fn again(result: &RedisResult<Value>, tries: &mut u32) -> bool {
         return false;
     }
     *tries += 1;
-    tokio::time::sleep(Duration::from_millis(5 << *tries)).await;
+    sleep_until(Instant::now() + Duration::from_millis(5 << *tries)).await;
     true
 }

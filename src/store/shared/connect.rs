@@ -25,10 +25,10 @@ pub(super) struct Connector {
 }
 
 enum Way {
-    Single(Client),
+    Single(Box<Client>),
     // Its calls need it alone; only the one task that keeps the connections makes them.
     Sentinel(Box<tokio::sync::Mutex<SentinelClient>>),
-    Cluster(ClusterClient),
+    Cluster(Box<ClusterClient>),
 }
 
 /// A connection that any number of calls share.
@@ -76,10 +76,10 @@ impl Connector {
         let first = infos.first().ok_or(OpenError::Url)?.clone();
         let way = match settings.topology {
             Topology::Single if infos.len() > 1 => return Err(OpenError::Topology),
-            Topology::Single => Way::Single(match (&certificates, tls(&first)) {
+            Topology::Single => Way::Single(Box::new(match (&certificates, tls(&first)) {
                 (Some(certificates), true) => Client::build_with_tls(first, certificates.clone())?,
                 (None, true) | (_, false) => Client::open(first)?,
-            }),
+            })),
             Topology::Cluster => {
                 let mut builder = ClusterClientBuilder::new(infos)
                     // A change whose answer was lost may have been made; sending it again is not for this layer.
@@ -91,7 +91,7 @@ impl Connector {
                 if let (Some(certificates), true) = (certificates, tls(&first)) {
                     builder = builder.certs(certificates);
                 }
-                Way::Cluster(builder.build()?)
+                Way::Cluster(Box::new(builder.build()?))
             }
             Topology::Sentinel => {
                 Way::Sentinel(Box::new(tokio::sync::Mutex::new(sentinel(settings, &infos, &account, certificates)?)))

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// How often the server is asked whether it is there.
 const PROBE_EVERY: Duration = Duration::from_millis(200);
@@ -244,7 +244,7 @@ async fn keep(link: Weak<Link>) {
                 say(&mut told, why);
                 strong.state.send_replace(State::Down);
                 drop(strong);
-                sleep(wait(tries)).await;
+                sleep_until(Instant::now() + wait(tries)).await;
                 tries = tries.saturating_add(1);
             }
         }

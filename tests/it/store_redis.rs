@@ -61,7 +61,7 @@ async fn a_redis_with_tls_and_few_rights_keeps_the_contract() {
     // Nor could it do harm, or see what is not its own.
     let refused = |words: &[&str]| {
         let reply = node.ask(&[&["ACL", "DRYRUN", "idgate"][..], words].concat());
-        assert!(reply.text().starts_with("User idgate has no permissions"), "{words:?}: {reply:?}");
+        assert!(reply.text().contains("has no permissions"), "{words:?}: {reply:?}");
     };
     for words in [&["FLUSHALL"][..], &["KEYS", "*"], &["CONFIG", "GET", "dir"], &["GET", "other:key"], &["SCAN", "0"]] {
         refused(words);

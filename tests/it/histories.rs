@@ -14,6 +14,8 @@
 //!   machine's memory order: a call counts as begun before it is sent and as ended after its answer was read.
 //! - It holds with the recommended settings (deploy/redis.conf) and every replica acknowledging.
 
+#![allow(clippy::disallowed_methods, reason = "calls come at random times")]
+
 use crate::store::{at, entry, verified};
 use crate::support::faults::{Faults, seconds, seeded};
 use crate::support::redis::Redis;

@@ -1,6 +1,8 @@
 //! Three servers, as processes, on one Redis: started, killed, started again; and somebody who calls them and tries
 //! another one when one does not answer.
 
+#![allow(clippy::disallowed_methods, reason = "a server that is killed stays away for a while")]
+
 use crate::support::faults::seeded;
 use crate::support::process::Process;
 use crate::support::redis::free_port;

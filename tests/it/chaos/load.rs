@@ -1,6 +1,8 @@
 //! What callers do while everything breaks, and what they were told: the ledger that is compared with the store
 //! afterwards.
 
+#![allow(clippy::disallowed_methods, reason = "a guess has to wait")]
+
 use super::fleet::Caller;
 use crate::support::rights::{asks, code, done, fresh_key, other_than, two_points};
 use crate::support::{ask, born, purposes};

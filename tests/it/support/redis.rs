@@ -1,6 +1,8 @@
 //! Real Redis servers for tests: each started on free ports in a directory of its own with the settings that we tell
 //! operators to use, and ended with the test. Everything about a server is asked over its Unix socket.
 
+#![allow(clippy::disallowed_methods, reason = "a server tells nobody when it has got somewhere")]
+
 mod certificates;
 mod install;
 mod settings;
@@ -11,7 +13,6 @@ pub use wire::Reply;
 
 use super::process::Process;
 use certificates::Certificates;
-use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -104,11 +105,6 @@ impl Node {
 
     pub fn resume(&self) {
         self.process().resume();
-    }
-
-    /// Any other signal.
-    pub fn signal(&self, signal: Signal) {
-        self.process().signal(signal);
     }
 
     pub fn runs(&self) -> bool {
@@ -284,6 +280,15 @@ impl Redis {
         }
     }
 
+    /// How often Sentinels ask and tell; four times that is how long they leave a master alone that they have replaced.
+    /// Redis' own figures are 10 and 2 seconds.
+    pub fn sentinels_look_every(&self, asked: Duration, told: Duration) {
+        let (asked, told) = (asked.as_millis().to_string(), told.as_millis().to_string());
+        for sentinel in &self.sentinels {
+            sentinel.ask(&["SENTINEL", "DEBUG", "INFO-PERIOD", &asked, "PUBLISH-PERIOD", &told]);
+        }
+    }
+
     /// Waits until all servers work together.
     pub fn until_well(&self) {
         match self.kind {
@@ -329,13 +334,6 @@ impl Redis {
             Kind::Sentinel => ("redis", &self.sentinels),
         };
         of.iter().map(|node| format!("{scheme}://127.0.0.1:{}", node.port)).collect()
-    }
-
-    /// Removes everything that is stored.
-    pub fn forget(&self) {
-        for node in self.nodes.iter().filter(|node| node.is_master()) {
-            node.ask(&["FLUSHALL"]);
-        }
     }
 }
 

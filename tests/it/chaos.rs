@@ -12,7 +12,7 @@ mod load;
 
 use crate::support::faults::{Faults, seconds, seeded};
 use crate::support::redis::Redis;
-use crate::support::{World, born};
+use crate::support::{SHOP, World};
 use fleet::{Caller, Servers};
 use idgate::audit::{Entry, Head, verify_chain};
 use idgate::server::proto::age_gate_service_client::AgeGateServiceClient;
@@ -26,13 +26,14 @@ use idgate::store::shared::Shared;
 use idgate::store::{Partition, Store};
 use idgate::terms::EventKind;
 use jiff::{SignedDuration, Timestamp};
-use load::{Ledger, stories};
+use load::{Ledger, declared, stories};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tonic::{Code, Status};
 
 /// Callers at the same time.
 const CALLERS: usize = 10;
@@ -43,8 +44,7 @@ const ANSWER: SignedDuration = SignedDuration::from_hours(72);
 async fn long_ago(redis: &Redis, window: u64) -> (World, Vec<String>) {
     let ago = Arc::new(AtomicI64::new(0));
     let clock = Arc::clone(&ago);
-    let mut settings = redis.settings();
-    settings.call_ms = 5_000;
+    let settings = redis.settings();
     let world = World::with(
         |set| {
             set.store.redis = settings;
@@ -66,11 +66,31 @@ async fn long_ago(redis: &Redis, window: u64) -> (World, Vec<String>) {
         let due = SignedDuration::from_secs(random.i64(15..i64::try_from(window).unwrap() + 15));
         ago.store((ANSWER - due).as_secs(), Ordering::Relaxed);
         let subject = format!("long-ago-{number}");
-        let decision = world.consent_required(&subject, &born(15, -40)).await;
+        let check = declared(&subject);
+        let decision = tried(async || world.check(check.clone()).await).await.decision_id;
         let request = world.consent_request(&subject, &decision, &[VerificationMethod::SignedForm]);
-        asked.push(world.request_with(request).await.id);
+        let requested = tried(async || {
+            let request = world.authorized(SHOP, request.clone());
+            world.consents().request_consent(request).await.map(tonic::Response::into_inner)
+        });
+        match requested.await.outcome {
+            Some(proto::request_consent_response::Outcome::Requested(consent)) => asked.push(consent.consent_id),
+            other => panic!("{other:?}"),
+        }
     }
     (world, asked)
+}
+
+/// Asks until it is answered: nothing breaks yet, but everything may be slow.
+async fn tried<A>(call: impl AsyncFn() -> Result<A, Status>) -> A {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(status) => assert!(Instant::now() < end && status.code() == Code::Unavailable, "{status:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Follows the events from server to server, as one should; tells what came, in order, and how many streams that took.
@@ -225,7 +245,7 @@ async fn nothing_acknowledged_is_lost_or_done_twice_while_everything_breaks() {
     redis.impatient();
     let home = tempfile::tempdir().unwrap();
     let mut settings = past.settings.clone();
-    settings.store.redis = redis.settings();
+    settings.store.redis = redis.brisk_settings();
     // With fewer than all, acknowledged changes can be lost.
     let acknowledged = seconds("IDGATE_CHAOS_ACKNOWLEDGED", settings.store.redis.acknowledged_replicas.into());
     settings.store.redis.acknowledged_replicas = acknowledged.try_into().unwrap();

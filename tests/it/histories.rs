@@ -253,7 +253,7 @@ async fn judge(recorder: &Recorder) -> Verdict {
 async fn single_use_and_compare_and_set_are_linearizable_while_redis_breaks() {
     let redis = Redis::sentinel();
     redis.impatient();
-    let settings = redis.settings();
+    let settings = redis.brisk_settings();
     let stores: Vec<Arc<dyn Store>> =
         (0..3).map(|_| Arc::new(Shared::new(&settings).unwrap()) as Arc<dyn Store>).collect();
     for store in &stores {

@@ -137,7 +137,7 @@ async fn back(store: &dyn Store) {
 async fn what_was_acknowledged_survives_kill_and_failover() {
     let mut redis = Redis::sentinel();
     redis.impatient();
-    let store = open(&redis.settings());
+    let store = open(&redis.brisk_settings());
     let name = |round: usize| key(Space::Decision, 3, &format!("survives-{round}"));
     for round in 0..3 {
         let batch = Batch::new(partition(3)).put(name(round), b"v".into(), None).record(entry(0));

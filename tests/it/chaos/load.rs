@@ -103,7 +103,7 @@ fn subject() -> String {
 }
 
 /// A child that says so itself: cheap, for nothing is read.
-fn declared(subject: &str) -> CheckAgeRequest {
+pub fn declared(subject: &str) -> CheckAgeRequest {
     let evidence = Some(Evidence::DeclaredBirthDate(born(15, -40)));
     CheckAgeRequest { evidence, ..ask(subject, &fresh_key(), "") }
 }

@@ -171,6 +171,19 @@ pub fn free_port() -> u16 {
     }
 }
 
+/// Where servers write. In memory if there is room: what a killed process wrote is there all the same, and tests do not
+/// depend on how long a busy disk takes for each of their many changes.
+fn home() -> TempDir {
+    const MEMORY: &str = "/dev/shm";
+    let room = rustix::fs::statvfs(MEMORY).map_or(0, |of| of.f_bavail.saturating_mul(of.f_frsize));
+    if room > 1 << 30
+        && let Ok(home) = TempDir::new_in(MEMORY)
+    {
+        return home;
+    }
+    TempDir::new().unwrap()
+}
+
 /// A server with the recommended settings and these lines. The file is its own: Sentinel has it written anew.
 fn server(home: &Path, port: u16, lines: &[String]) -> Node {
     let directory = home.join(port.to_string());
@@ -195,14 +208,14 @@ fn alone() -> String {
 impl Redis {
     /// One server.
     pub fn single() -> Self {
-        let home = TempDir::new().unwrap();
+        let home = home();
         let node = plain(home.path(), &[alone()]);
         Self { kind: Kind::Single, nodes: vec![node], sentinels: Vec::new(), certificates: None, home }
     }
 
     /// One server that speaks TLS only, asks for a certificate, and knows one user with few rights.
     pub fn secured() -> Self {
-        let home = TempDir::new().unwrap();
+        let home = home();
         let (made, port) = (Certificates::make(home.path()), free_port());
         let lines = [
             alone(),
@@ -231,7 +244,7 @@ impl Redis {
 
     /// Three masters that share the slots.
     pub fn cluster() -> Self {
-        let home = TempDir::new().unwrap();
+        let home = home();
         let nodes: Vec<(Node, String)> = (0..3)
             .map(|_| {
                 let bus = free_port().to_string();
@@ -260,7 +273,7 @@ impl Redis {
 
     /// A master, two replicas and three Sentinels, which are patient until [`Self::impatient`].
     pub fn sentinel() -> Self {
-        let home = TempDir::new().unwrap();
+        let home = home();
         let quick = ["repl-diskless-sync-delay 0".to_owned(), "repl-timeout 5".to_owned()];
         let master = plain(home.path(), &quick);
         let to = format!("replicaof 127.0.0.1 {}", master.port);

@@ -262,7 +262,7 @@ async fn nothing_acknowledged_is_lost_or_done_twice_while_everything_breaks() {
     let jwks = proto::GetJwksRequest::default();
     for server in 0..3 {
         let ask = |to, ask| async { proto::key_service_client::KeyServiceClient::new(to).get_jwks(ask).await };
-        assert!(wait_for(60, async || caller.once(server, jwks.clone(), ask).await.is_ok_and(|a| a.is_some())).await);
+        assert!(wait_for(60, async || caller.once(server, jwks, ask).await.is_ok_and(|a| a.is_some())).await);
     }
     caller.refusals.lock().unwrap().clear();
     let ready = begun.elapsed();

@@ -268,7 +268,7 @@ async fn rights(caller: &Arc<Caller>, ledger: &Ledger) -> Result<(), Status> {
     let (mut looked_at, mut accepted) = (0, 0);
     for round in 0..4 {
         let guess = |n: usize| {
-            let right = round > 0 && n % 2 == 0;
+            let right = round > 0 && n.is_multiple_of(2);
             prove(code(&if right { issued.code.clone() } else { other_than(&issued.code) }), false)
         };
         let ask = |to, ask| async { RightsServiceClient::new(to).prove_requester(ask).await };

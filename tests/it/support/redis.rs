@@ -277,7 +277,7 @@ impl Redis {
         let quick = ["repl-diskless-sync-delay 0".to_owned(), "repl-timeout 5".to_owned()];
         let master = plain(home.path(), &quick);
         let to = format!("replicaof 127.0.0.1 {}", master.port);
-        let replicas = [(); 2].map(|()| plain(home.path(), &[&quick[..], &[to.clone()]].concat()));
+        let replicas = [(); 2].map(|()| plain(home.path(), &[&quick[..], std::slice::from_ref(&to)].concat()));
         let nodes: Vec<Node> = [master].into_iter().chain(replicas).collect();
         let sentinels = (0..3).map(|_| sentinel(home.path(), nodes[0].port)).collect();
         let redis = Self { kind: Kind::Sentinel, nodes, sentinels, certificates: None, home };

@@ -6,26 +6,20 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
-use idgate::config::{self, Settings, keys};
-use idgate::flows::App;
+#[path = "support/mod.rs"]
+mod support;
+
 use idgate::secret::Sensitive;
-use idgate::server;
-use idgate::server::proto::age_gate_service_client::AgeGateServiceClient;
+use idgate::server::proto;
 use idgate::server::proto::consent_service_client::ConsentServiceClient;
 use idgate::server::proto::consent_service_server::{ConsentService, ConsentServiceServer};
-use idgate::server::proto::{self, check_age_request::Evidence, respond_request::Answer};
 use idgate::store::embedded::{Embedded, Settings as StoreSettings};
 use idgate::store::{Batch, Handles, Key, Space, Store};
-use idgate::terms::Scope;
 use jiff::Timestamp;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Instant;
+use support::{Caller, answerable, connect, make, print, rate, serve};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Server};
+use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
 const ROUNDS: usize = 5;
@@ -125,138 +119,13 @@ impl ConsentService for Bare {
     }
 }
 
-/// A caller of idgate: the channel and what authorises it.
-#[derive(Clone)]
-struct Caller {
-    channel: Channel,
-    bearer: MetadataValue<Ascii>,
-}
-
-impl Caller {
-    fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", self.bearer.clone());
-        request
-    }
-}
-
-async fn connect(address: SocketAddr) -> Channel {
-    Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap()
-}
-
-/// Runs `calls` calls, `at_once` at a time, and returns calls a second.
-async fn rate<F, G>(calls: &[G], at_once: usize, call: impl Fn(G) -> F) -> f64
-where
-    F: Future<Output = ()> + Send + 'static,
-    G: Clone,
-{
-    let begun = Instant::now();
-    let mut running = JoinSet::new();
-    for one in calls {
-        if running.len() >= at_once {
-            running.join_next().await.unwrap().unwrap();
-        }
-        running.spawn(call(one.clone()));
-    }
-    while let Some(done) = running.join_next().await {
-        done.unwrap();
-    }
-    calls.len() as f64 / begun.elapsed().as_secs_f64()
-}
-
-/// One consent that a guardian may answer now.
-async fn answerable(caller: Caller, n: usize) -> proto::RespondRequest {
-    let subject = format!("subject-{n}");
-    let mut ages = AgeGateServiceClient::new(caller.channel.clone());
-    let year = jiff::Zoned::now().year() - 15;
-    let check = proto::CheckAgeRequest {
-        subject_ref: subject.clone(),
-        jurisdiction: "KR".to_owned(),
-        purpose: proto::Purpose::Signup.into(),
-        idempotency_key: format!("check-{n}"),
-        language: String::new(),
-        evidence: Some(Evidence::DeclaredBirthDate(format!("{year}-01-01"))),
-    };
-    let decision = ages.check_age(caller.request(check)).await.unwrap().into_inner().decision_id;
-    let mut consents = ConsentServiceClient::new(caller.channel.clone());
-    let purposes = vec![proto::ConsentPurpose::Collection.into()];
-    let ask = proto::RequestConsentRequest {
-        subject_ref: subject,
-        decision_id: decision,
-        purposes: purposes.clone(),
-        notice: Some(proto::Notice {
-            version: "1".to_owned(),
-            text_sha256: "00".repeat(32),
-            language: "ko".to_owned(),
-        }),
-        methods: vec![proto::VerificationMethod::Phone.into()],
-        guardian_ref: String::new(),
-        idempotency_key: format!("request-{n}"),
-        language: String::new(),
-    };
-    let asked = consents.request_consent(caller.request(ask)).await.unwrap().into_inner();
-    let Some(proto::request_consent_response::Outcome::Requested(consent)) = asked.outcome else { panic!() };
-    let attested = proto::AttestedMethod { method: proto::VerificationMethod::Phone.into(), staff_ref: String::new() };
-    let verify = proto::VerifyGuardianRequest {
-        consent_id: consent.consent_id.clone(),
-        proof: Some(proto::verify_guardian_request::Proof::Attested(attested)),
-        idempotency_key: format!("verify-{n}"),
-        language: String::new(),
-    };
-    consents.verify_guardian(caller.request(verify)).await.unwrap();
-    proto::RespondRequest {
-        consent_id: consent.consent_id,
-        guardian_link_token: asked.guardian_link_token,
-        answer: Some(Answer::Grant(proto::Grant {
-            purposes,
-            relationship: proto::Relationship::Parent.into(),
-            attestation_text_id: "a-1".to_owned(),
-        })),
-        idempotency_key: format!("respond-{n}"),
-        language: String::new(),
-    }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 #[tokio::main]
 async fn main() {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse::<usize>().unwrap());
     let (calls, at_once) = (arguments.next().unwrap_or(2000), arguments.next().unwrap_or(64));
     let directory = tempfile::tempdir().unwrap();
-    let mut settings = Settings::load(None).unwrap();
-    settings.data_dir = directory.path().join("idgate");
-    settings.checks.relying_party_attempts = 0;
-    settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    settings.server.admin = settings.server.listen;
-    let never = Arc::new(|_, _, _: &_| panic!("no picture is read here"));
-    let app: App = config::open(&settings, never).unwrap();
-    let bound = server::bind(settings.server.clone(), Arc::new(app)).await.unwrap();
-    let address = bound.address().unwrap();
-    tokio::spawn(bound.run(std::future::pending()));
-    let bearer = keys::Bearer {
-        relying_party: "shop".parse().unwrap(),
-        scopes: vec![Scope::AgeCheck, Scope::ConsentRead, Scope::ConsentWrite],
-        purposes: Vec::new(),
-        minutes: 120,
-    };
-    let bearer = format!("Bearer {}", keys::mint(&settings, None, bearer).unwrap().as_str()).parse().unwrap();
-    let caller = Caller { channel: connect(address).await, bearer };
-
-    let mut grants = Vec::new();
-    let mut making = JoinSet::new();
-    for n in 0..calls * ROUNDS {
-        if making.len() >= at_once {
-            grants.push(making.join_next().await.unwrap().unwrap());
-        }
-        making.spawn(answerable(caller.clone(), n));
-    }
-    while let Some(made) = making.join_next().await {
-        grants.push(made.unwrap());
-    }
+    let caller = serve(directory.path(), |_| ()).await;
+    let grants = make(calls * ROUNDS, at_once, |n| answerable(caller.clone(), n)).await;
 
     let sample = ConsentServiceClient::new(caller.channel.clone())
         .get_consent(caller.request(proto::GetConsentRequest { consent_id: grants[0].consent_id.clone() }))
@@ -312,11 +181,5 @@ async fn main() {
             rate(round, at_once, respond(bare.clone())).await,
         ));
     }
-    println!("{:<12} {:>12} {:>12} {:>8}", "", "idgate /s", "bare /s", "ratio");
-    for (name, rounds) in table {
-        let ours = median(rounds.iter().map(|(ours, _)| *ours).collect());
-        let theirs = median(rounds.iter().map(|(_, theirs)| *theirs).collect());
-        let ratio = median(rounds.iter().map(|(ours, theirs)| ours / theirs).collect());
-        println!("{name:<12} {ours:>12.0} {theirs:>12.0} {ratio:>8.2}");
-    }
+    print(&table);
 }

@@ -23,6 +23,7 @@ pub mod scan;
 mod stated;
 mod subject;
 mod timers;
+mod turns;
 mod verify;
 pub mod webhooks;
 
@@ -34,6 +35,7 @@ pub use once::Done;
 pub use pool::{Pool, Unread};
 pub use records::OutcomeKind;
 pub use reports::{ReportAsk, TokenState};
+pub use turns::Turns;
 pub use verify::{Answer, Ask, Outcome, Shown};
 
 // What the transport needs of the layers below it, which it does not name itself.

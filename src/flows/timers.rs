@@ -36,7 +36,7 @@ impl App {
         failed.map_or(Ok(done), Err)
     }
 
-    async fn run_due_in(&self, partition: Partition) -> Result<usize, Error> {
+    pub(super) async fn run_due_in(&self, partition: Partition) -> Result<usize, Error> {
         let now = self.now();
         let (mark, this) = (self.due_mark_key(partition), minute(now));
         let stored = self.store.get(&mark, now).await?;

@@ -8,9 +8,14 @@ use super::keys::{KeyError, SigningKey, VerifyingKey};
 use super::{Token, TokenError, checked_name, files};
 use crate::terms::{Purpose, RelyingParty, Scope};
 use jiff::{SignedDuration, Timestamp};
+use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
+
+type Digest = [u8; 32];
 
 /// The type of the tokens that [`mint`] makes.
 const TYPE: &str = "JWT";
@@ -65,12 +70,25 @@ pub struct Caller {
     pub expires_at: Timestamp,
 }
 
+/// How many tokens are remembered whose signatures hold.
+const REMEMBERED: usize = 4096;
+
+/// A token that was accepted once: what it says, and when that holds. Nothing else about it can change while the server
+/// runs, so its signature is not checked at every call.
+#[derive(Debug)]
+struct Known {
+    caller: Caller,
+    period: Period,
+}
+
 /// Accepts or rejects bearer tokens.
 #[derive(Debug)]
 pub struct Callers {
     audience: String,
     longest: SignedDuration,
     trusted: Vec<Trusted>,
+    /// By the SHA-256 of the token. Only what was accepted gets in, so that nobody without a token can fill it.
+    known: Cache<Digest, Arc<Known>>,
 }
 
 impl Callers {
@@ -81,7 +99,7 @@ impl Callers {
         if names.len() != trusted.len() {
             return Err(KeyError::Duplicate);
         }
-        Ok(Self { audience, longest, trusted })
+        Ok(Self { audience, longest, trusted, known: Cache::new(REMEMBERED) })
     }
 
     /// Whether a trusted key was made for development. Production settings must refuse that.
@@ -91,6 +109,18 @@ impl Callers {
 
     /// The caller that this bearer token (without the word `Bearer`) speaks for.
     pub fn verify(&self, bearer: &str, now: Timestamp) -> Result<Caller, Rejected> {
+        let name: Digest = Sha256::digest(bearer).into();
+        if let Some(known) = self.known.get(&name) {
+            known.period.check(self.longest, now)?;
+            return Ok(known.caller.clone());
+        }
+        let known = self.open(bearer, now)?;
+        let caller = known.caller.clone();
+        self.known.insert(name, Arc::new(known));
+        Ok(caller)
+    }
+
+    fn open(&self, bearer: &str, now: Timestamp) -> Result<Known, Rejected> {
         let named = |kid: &str| self.trusted.iter().find(|one| one.key.kid() == kid);
         let (claims, key) = jws::open::<Claims>(bearer, TYPES, |kid| named(kid).map(|one| &one.key))?;
         let trust = &named(key.kid()).ok_or(Rejected::UnknownKey)?.trust;
@@ -109,7 +139,7 @@ impl Callers {
             return Err(Rejected::BadClaim);
         }
         let purposes = claims.purposes.iter().filter_map(|word| word.parse().ok()).collect();
-        Ok(Caller { relying_party, scopes, purposes, expires_at })
+        Ok(Known { caller: Caller { relying_party, scopes, purposes, expires_at }, period })
     }
 }
 

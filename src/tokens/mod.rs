@@ -27,11 +27,13 @@ use crate::terms::{
 use jiff::{SignedDuration, Timestamp};
 use jws::Period;
 use keys::KeyRing;
+use quick_cache::sync::Cache;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// The type of our tokens, so that no other token of ours can be taken for one.
 const TYPE: &str = "age+jwt";
@@ -125,12 +127,18 @@ pub struct AgeClaims {
 pub struct Issuer {
     name: String,
     keys: KeyRing,
+    /// Receipts that were signed lately, by the SHA-256 of the key's name and the payload: they are read often and change
+    /// seldom.
+    receipts: Cache<[u8; 32], Arc<str>>,
 }
+
+/// How many of them are remembered.
+const REMEMBERED: usize = 2048;
 
 impl Issuer {
     /// An issuer with this `iss`.
     pub fn new(name: &str, keys: KeyRing) -> Result<Self, TokenError> {
-        Ok(Self { name: checked_name(name)?, keys })
+        Ok(Self { name: checked_name(name)?, keys, receipts: Cache::new(REMEMBERED) })
     }
 
     /// Signs a grant, as decided at `iat`. Consumes the grant: one decision, one token (and its identical re-issues).

@@ -7,6 +7,7 @@
 use super::keys::VerifyingKey;
 use super::{Issuer, Rejected, TokenError, jws};
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 
 /// The type of a receipt.
 const TYPE: &str = "consent-receipt+jwt";
@@ -16,8 +17,18 @@ pub const MAX_RECEIPT: usize = 64 * 1024;
 impl Issuer {
     /// Signs a receipt's payload, byte for byte.
     pub fn sign_receipt(&self, payload: &[u8]) -> Result<String, TokenError> {
-        let text = jws::sign_bytes(self.keys.current(), TYPE, payload)?;
-        if text.len() > MAX_RECEIPT { Err(TokenError::TooLarge) } else { Ok(text) }
+        let key = self.keys.current();
+        let name =
+            Sha256::new().chain_update(key.public().kid()).chain_update([0]).chain_update(payload).finalize().into();
+        if let Some(text) = self.receipts.get(&name) {
+            return Ok(text.to_string());
+        }
+        let text = jws::sign_bytes(key, TYPE, payload)?;
+        if text.len() > MAX_RECEIPT {
+            return Err(TokenError::TooLarge);
+        }
+        self.receipts.insert(name, text.as_str().into());
+        Ok(text)
     }
 
     /// The payload of a receipt that a key of ours signed, if that key is still published.

@@ -35,11 +35,13 @@ impl App {
             Err(_) => return Ok(Redemption::Invalid.into()),
         };
         let used = self.used_key(party, &proof.request, &proof.jti);
-        if proof.single_use && self.store.get(&used, now).await?.is_some() {
-            return Ok(Redemption::AlreadyRedeemed.into());
-        }
+        // One that was used is told as used, also when its request is over; where it holds, the batch below looks.
+        let over = async || match proof.single_use && self.store.get(&used, now).await?.is_some() {
+            true => Ok(Redemption::AlreadyRedeemed.into()),
+            false => Ok(Redemption::RequestClosed.into()),
+        };
         let Some(loaded) = self.load_request_at(self.request_key(party, &proof.request)).await? else {
-            return Ok(Redemption::RequestClosed.into());
+            return over().await;
         };
         let request = &loaded.record.request;
         let subject = self.subject(party, &proof.audience.subject);
@@ -49,7 +51,7 @@ impl App {
         let stands = request.state() == RequestState::Verified && request.holds(&proof.jti);
         let (authority, rests_on) = self.authority(&loaded.record).await?;
         if !stands || !authority {
-            return Ok(Redemption::RequestClosed.into());
+            return over().await;
         }
         if proof.single_use {
             // The request may not be closed between the look and the use.

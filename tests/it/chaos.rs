@@ -177,7 +177,8 @@ async fn lost(caller: &Caller, ledger: &Ledger) -> Vec<String> {
             [ConsentState::Requested, ConsentState::GuardianVerified, ConsentState::Given, ConsentState::Withdrawn];
         let place = |state: &ConsentState| order.iter().position(|known| known == state);
         if !is.as_ref().is_ok_and(|is| place(is) >= place(&told) && place(is).is_some()) {
-            lost.push(format!("consent {consent_id}: told {told:?}, is {is:?}"));
+            let asked = ledger.asked.lock().unwrap().get(&consent_id).copied();
+            lost.push(format!("consent {consent_id}: told {told:?} ({asked:?} times asked), is {is:?}"));
         }
     }
     let requests = ledger.requests.lock().unwrap().clone();

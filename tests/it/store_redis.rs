@@ -4,7 +4,7 @@
 use crate::store::{Sweeping, at, contract, entry, key, partition, verified};
 use crate::support::redis::{MASTER, Redis, Reply, private, until};
 use idgate::store::shared::{Settings, Shared};
-use idgate::store::{Batch, CommitError, Space, Store, StoreError};
+use idgate::store::{Batch, CommitError, Expect, Space, Store, StoreError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -169,4 +169,43 @@ async fn what_was_acknowledged_survives_kill_and_failover() {
     }
     assert!(verified(&*store, partition(3)).await >= 3);
     assert_eq!(redis.sentinels[0].ask(&["SENTINEL", "CKQUORUM", MASTER]).text().get(..2), Some("OK"));
+}
+
+/// A read may tell of a change that nobody acknowledged; a change that requires it makes sure. So are retries answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_that_was_replaced_confirms_nothing_of_what_it_alone_has() {
+    let redis = Redis::sentinel();
+    redis.impatient();
+    let settings = redis.brisk_settings();
+    // Processes that have not heard of any other master.
+    let late = Settings { urls: vec![format!("redis://127.0.0.1:{}", redis.nodes[0].port)], ..settings };
+    let late = Settings { topology: idgate::store::shared::Topology::Single, ..late };
+    let (writer, reader) = (open(&late), open(&late));
+    back(&*writer).await;
+    back(&*reader).await;
+    let k = key(Space::Decision, 3, "alone");
+    writer.commit(Batch::new(partition(3)), at(0)).await.unwrap();
+    redis.nodes[0].pause();
+    // It lies before the paused master, who does it when it wakes up, alone.
+    let commit = writer.commit(Batch::new(partition(3)).put(k, b"v".into(), None), at(0)).await;
+    assert!(matches!(commit, Err(CommitError::Store(StoreError::Unavailable))));
+    until("another is the master", || redis.nodes[1..].iter().any(crate::support::redis::Node::is_master));
+    redis.sentinels_look_every(std::time::Duration::from_secs(10), std::time::Duration::from_secs(20));
+    redis.nodes[0].resume();
+    let has = ["EXISTS", &format!("idgate:{{311}}:d:{}", base64_of(&k))];
+    until("the old master has done it", || redis.nodes[0].ask(&has) == Reply::Number(1));
+    assert!(redis.nodes[0].is_master(), "it still takes itself for the master");
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(3);
+    while std::time::Instant::now() < end && redis.nodes[0].is_master() {
+        if let Ok(Some(told)) = reader.get(&k, at(0)).await {
+            let sure = Batch::new(partition(3)).require(k, Expect::Version(told.version));
+            let sure = reader.commit(sure, at(0)).await;
+            assert!(sure.is_err(), "confirmed what is about to be lost");
+        }
+    }
+}
+
+fn base64_of(key: &idgate::store::Key) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&key.bytes()[2..])
 }

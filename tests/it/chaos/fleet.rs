@@ -187,10 +187,23 @@ impl Caller {
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        let mut server = self.random(3);
+        self.ask_often(message, call).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, and how often it was asked.
+    pub async fn ask_often<Q: Clone, A, F>(
+        &self,
+        message: &Q,
+        call: impl Fn(Channel, Request<Q>) -> F,
+    ) -> Result<(A, u32), Status>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let (mut server, mut times) = (self.random(3), 0);
         while Instant::now() < self.end {
+            times += 1;
             if let Some(answer) = self.once(server, message.clone(), &call).await? {
-                return Ok(answer);
+                return Ok((answer, times));
             }
             server += 1;
             let wait = Duration::from_millis(20 + u64::try_from(self.random(200)).unwrap());

@@ -34,6 +34,8 @@ pub struct Ledger {
     pub decisions: Mutex<Vec<String>>,
     /// Where each consent stood when it was last told.
     pub consents: Mutex<BTreeMap<String, ConsentState>>,
+    /// How often a guardian was shown until it was answered.
+    pub asked: Mutex<BTreeMap<String, u32>>,
     /// Where each rights request stood when it was last told.
     pub requests: Mutex<BTreeMap<String, RequestState>>,
     /// Events that must be told: of what, and whose name.
@@ -176,9 +178,11 @@ async fn consent(caller: &Arc<Caller>, ledger: &Ledger) -> Result<(), Status> {
         language: String::new(),
     };
     let ask = |to, ask| async { ConsentServiceClient::new(to).verify_guardian(ask).await };
-    match caller.ask(&request, ask).await?.outcome {
+    let (answer, times) = caller.ask_often(&request, ask).await?;
+    match answer.outcome {
         Some(proto::verify_guardian_response::Outcome::Verified(consent)) => {
             ledger.consent(EventType::ConsentGuardianVerified, &consent);
+            ledger.asked.lock().unwrap().insert(id.clone(), times);
         }
         other => ledger.wrong(format!("a guardian: {other:?}")),
     }

@@ -39,6 +39,11 @@ impl Wilful {
         self.unwell.store(unwell, Ordering::SeqCst);
     }
 
+    /// From now on no change is made; what is there is still told.
+    pub fn fail(&self) {
+        self.good_commits.store(0, Ordering::SeqCst);
+    }
+
     /// From now on nothing fails.
     pub fn mend(&self) {
         self.good_commits.store(usize::MAX, Ordering::SeqCst);

@@ -72,9 +72,12 @@ impl App {
             return Err(Error::KeyReused);
         }
         if let Some(kept) = reservation.kept_nothing {
+            self.confirm(slip.key, stored.version, now).await?;
             return Ok(Earlier::KeptNothing(reservation.decision, kept));
         }
-        if let Some(decided) = self.store.get(&self.decision_key(party, &reservation.decision), now).await? {
+        let place = self.decision_key(party, &reservation.decision);
+        if let Some(decided) = self.store.get(&place, now).await? {
+            self.confirm(place, decided.version, now).await?;
             return Ok(Earlier::Decided(reservation.decision, Box::new(decode(&decided.value)?)));
         }
         if reservation.lease > now {

@@ -6,7 +6,7 @@
 use super::idempotency::{digest, hex};
 use super::records::{decode, encode};
 use super::{App, Error};
-use crate::store::{Batch, Expect, Key, Partition, Space};
+use crate::store::{Batch, Expect, Key, Partition, Space, Version};
 use crate::terms::{GuardianProblem, IdempotencyKey, Reason, RelyingParty, ReportId, RequestId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -119,7 +119,23 @@ impl App {
     pub(super) async fn replay(&self, once: &Once, now: Timestamp) -> Result<Option<Done>, Error> {
         let Some(stored) = self.store.get(&once.key, now).await? else { return Ok(None) };
         let reply: Reply = decode(&stored.value)?;
-        if reply.fingerprint == once.fingerprint { Ok(Some(reply.done)) } else { Err(Error::KeyReused) }
+        if reply.fingerprint != once.fingerprint {
+            return Err(Error::KeyReused);
+        }
+        self.confirm(once.key, stored.version, now).await?;
+        Ok(Some(reply.done))
+    }
+
+    /// Makes sure of what was read before a retry is told that it is done. The store may have told of a change that it has
+    /// not acknowledged and is about to lose (a Redis that was replaced as the master and does not know it); it cannot take
+    /// this one then, for that waits for the replicas and for all that was before it.
+    pub(super) async fn confirm(&self, key: Key, read: Version, now: Timestamp) -> Result<(), Error> {
+        let batch = Batch::new(key.partition()).require(key, Expect::Version(read));
+        if self.write(batch, now).await? {
+            Ok(())
+        } else {
+            Err(Error::InProgress { retry_after: std::time::Duration::from_millis(200) })
+        }
     }
 
     /// Adds the outcome to the batch that makes it true.

@@ -14,6 +14,8 @@
 //!   machine's memory order: a call counts as begun before it is sent and as ended after its answer was read.
 //! - It holds with the recommended settings (deploy/redis.conf) and every replica acknowledging.
 
+#![allow(clippy::disallowed_methods, reason = "calls come at random times")]
+
 use crate::store::{at, entry, verified};
 use crate::support::faults::{Faults, seconds, seeded};
 use crate::support::redis::Redis;
@@ -251,7 +253,7 @@ async fn judge(recorder: &Recorder) -> Verdict {
 async fn single_use_and_compare_and_set_are_linearizable_while_redis_breaks() {
     let redis = Redis::sentinel();
     redis.impatient();
-    let settings = redis.settings();
+    let settings = redis.brisk_settings();
     let stores: Vec<Arc<dyn Store>> =
         (0..3).map(|_| Arc::new(Shared::new(&settings).unwrap()) as Arc<dyn Store>).collect();
     for store in &stores {

@@ -6,6 +6,7 @@ mod access;
 mod age;
 mod api;
 mod architecture;
+mod chaos;
 mod config;
 mod consent;
 mod disk_faults;

@@ -342,3 +342,42 @@ async fn a_decision_is_told_and_explained_to_the_party_that_asked_and_to_no_othe
     let refused = world.age_gate().explain_decision(world.authorized("another-shop", ask)).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
 }
+
+/// A store that was cut off may tell of a change that it alone has and is about to lose; it takes no change then.
+#[tokio::test]
+async fn a_retry_is_told_nothing_that_the_store_cannot_confirm() {
+    let place = Arc::new(Mutex::new(None::<Arc<Wilful>>));
+    let kept = Arc::clone(&place);
+    let alter = move |app: &mut idgate::flows::App| {
+        let store = Arc::new(Wilful::new(Arc::clone(&app.store), usize::MAX));
+        *kept.lock().unwrap() = Some(Arc::clone(&store));
+        app.store = store;
+    };
+    let world = World::with(|_| {}, alter).await;
+    let store = place.lock().unwrap().take().unwrap();
+    let [grown, child] = [("grown", "read 1990-05-05".to_owned()), ("child", format!("read {}", born(9, 0)))];
+    let asks = [grown, child].map(|(subject, picture)| ask(subject, &format!("key-{subject}"), &picture));
+    let opening = crate::support::rights::asks(
+        "grown",
+        idgate::server::proto::Right::Access,
+        "KR",
+        &[idgate::server::proto::Vouched::Email],
+    );
+    let mut first = Vec::new();
+    for ask in &asks {
+        first.push(world.check(ask.clone()).await.unwrap());
+    }
+    let opened = world.open(opening.clone()).await;
+    store.fail();
+    for ask in &asks {
+        let status = world.check(ask.clone()).await.unwrap_err();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
+    }
+    let status = world.open_as(SHOP, opening.clone()).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
+    store.mend();
+    for (ask, first) in asks.iter().zip(first) {
+        assert_eq!(world.check(ask.clone()).await.unwrap().decision_id, first.decision_id);
+    }
+    assert_eq!(world.open(opening).await.id, opened.id);
+}

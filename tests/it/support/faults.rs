@@ -1,6 +1,8 @@
 //! What happens to Redis while it is used: its master is killed, restarted, paused and failed over, its replicas are
 //! paused and killed, one thing after the other, at random by a seed.
 
+#![allow(clippy::disallowed_methods, reason = "faults take their time")]
+
 use super::redis::{Redis, until};
 use std::fmt;
 use std::thread::{JoinHandle, sleep};
@@ -66,6 +68,11 @@ fn go_on(mut redis: Redis, seed: u64, end: Instant) -> (Redis, Happened) {
         sleep(Duration::from_millis(random.u64(300..2_000)));
         let master = redis.master().expect("all is well");
         let replica = (master + 1 + random.usize(0..2)) % 3;
+        // Mostly quick, so that much happens; now and then as Redis has it, with a replaced master that takes itself for
+        // one for some seconds.
+        let quick = random.u8(0..4) > 0;
+        let (asked, told) = if quick { (200, 200) } else { (10_000, 2_000) };
+        redis.sentinels_look_every(Duration::from_millis(asked), Duration::from_millis(told));
         // Some shorter than Sentinel's patience, some longer.
         let a_while = Duration::from_millis(random.u64(50..3_500));
         match random.u8(0..10) {
@@ -104,7 +111,13 @@ fn go_on(mut redis: Redis, seed: u64, end: Instant) -> (Redis, Happened) {
                 }
             }
         }
-        redis.until_well();
+        if quick {
+            redis.until_well();
+        } else {
+            sleep(Duration::from_millis(random.u64(0..6_000)));
+            redis.sentinels_look_every(Duration::from_millis(200), Duration::from_millis(200));
+            redis.until_well();
+        }
         happened.switches += u32::from(redis.master() != Some(master));
     }
     (redis, happened)

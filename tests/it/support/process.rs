@@ -1,6 +1,8 @@
 //! A process that a test starts and that never outlives it: killed when dropped, also when the test panics, and by a
 //! watchdog when the test's own process is killed.
 
+#![allow(clippy::disallowed_methods, reason = "nothing tells that a process has ended")]
+
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -26,7 +28,7 @@ impl Process {
         Self { child, watchdog }
     }
 
-    pub fn signal(&self, signal: Signal) {
+    fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
@@ -63,10 +65,6 @@ impl Process {
 
     pub fn output(&mut self) -> Option<std::process::ChildStdout> {
         self.child.stdout.take()
-    }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Real Redis servers for tests: each started on free ports in a directory of its own with the settings that we tell
 //! operators to use, and ended with the test. Everything about a server is asked over its Unix socket.
 
+#![allow(clippy::disallowed_methods, reason = "a server tells nobody when it has got somewhere")]
+
 mod certificates;
 mod install;
 mod settings;
@@ -11,7 +13,6 @@ pub use wire::Reply;
 
 use super::process::Process;
 use certificates::Certificates;
-use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -106,11 +107,6 @@ impl Node {
         self.process().resume();
     }
 
-    /// Any other signal.
-    pub fn signal(&self, signal: Signal) {
-        self.process().signal(signal);
-    }
-
     pub fn runs(&self) -> bool {
         self.process.is_some()
     }
@@ -175,6 +171,19 @@ pub fn free_port() -> u16 {
     }
 }
 
+/// Where servers write. In memory if there is room: what a killed process wrote is there all the same, and tests do not
+/// depend on how long a busy disk takes for each of their many changes.
+fn home() -> TempDir {
+    const MEMORY: &str = "/dev/shm";
+    let room = rustix::fs::statvfs(MEMORY).map_or(0, |of| of.f_bavail.saturating_mul(of.f_frsize));
+    if room > 1 << 30
+        && let Ok(home) = TempDir::new_in(MEMORY)
+    {
+        return home;
+    }
+    TempDir::new().unwrap()
+}
+
 /// A server with the recommended settings and these lines. The file is its own: Sentinel has it written anew.
 fn server(home: &Path, port: u16, lines: &[String]) -> Node {
     let directory = home.join(port.to_string());
@@ -199,14 +208,14 @@ fn alone() -> String {
 impl Redis {
     /// One server.
     pub fn single() -> Self {
-        let home = TempDir::new().unwrap();
+        let home = home();
         let node = plain(home.path(), &[alone()]);
         Self { kind: Kind::Single, nodes: vec![node], sentinels: Vec::new(), certificates: None, home }
     }
 
     /// One server that speaks TLS only, asks for a certificate, and knows one user with few rights.
     pub fn secured() -> Self {
-        let home = TempDir::new().unwrap();
+        let home = home();
         let (made, port) = (Certificates::make(home.path()), free_port());
         let lines = [
             alone(),
@@ -235,7 +244,7 @@ impl Redis {
 
     /// Three masters that share the slots.
     pub fn cluster() -> Self {
-        let home = TempDir::new().unwrap();
+        let home = home();
         let nodes: Vec<(Node, String)> = (0..3)
             .map(|_| {
                 let bus = free_port().to_string();
@@ -264,11 +273,11 @@ impl Redis {
 
     /// A master, two replicas and three Sentinels, which are patient until [`Self::impatient`].
     pub fn sentinel() -> Self {
-        let home = TempDir::new().unwrap();
+        let home = home();
         let quick = ["repl-diskless-sync-delay 0".to_owned(), "repl-timeout 5".to_owned()];
         let master = plain(home.path(), &quick);
         let to = format!("replicaof 127.0.0.1 {}", master.port);
-        let replicas = [(); 2].map(|()| plain(home.path(), &[&quick[..], &[to.clone()]].concat()));
+        let replicas = [(); 2].map(|()| plain(home.path(), &[&quick[..], std::slice::from_ref(&to)].concat()));
         let nodes: Vec<Node> = [master].into_iter().chain(replicas).collect();
         let sentinels = (0..3).map(|_| sentinel(home.path(), nodes[0].port)).collect();
         let redis = Self { kind: Kind::Sentinel, nodes, sentinels, certificates: None, home };
@@ -281,6 +290,15 @@ impl Redis {
         for sentinel in &self.sentinels {
             let settings = ["down-after-milliseconds", "1000", "failover-timeout", "3000"];
             sentinel.ask(&[&["SENTINEL", "SET", MASTER][..], &settings].concat());
+        }
+    }
+
+    /// How often Sentinels ask and tell; four times that is how long they leave a master alone that they have replaced.
+    /// Redis' own figures are 10 and 2 seconds.
+    pub fn sentinels_look_every(&self, asked: Duration, told: Duration) {
+        let (asked, told) = (asked.as_millis().to_string(), told.as_millis().to_string());
+        for sentinel in &self.sentinels {
+            sentinel.ask(&["SENTINEL", "DEBUG", "INFO-PERIOD", &asked, "PUBLISH-PERIOD", &told]);
         }
     }
 
@@ -329,13 +347,6 @@ impl Redis {
             Kind::Sentinel => ("redis", &self.sentinels),
         };
         of.iter().map(|node| format!("{scheme}://127.0.0.1:{}", node.port)).collect()
-    }
-
-    /// Removes everything that is stored.
-    pub fn forget(&self) {
-        for node in self.nodes.iter().filter(|node| node.is_master()) {
-            node.ask(&["FLUSHALL"]);
-        }
     }
 }
 

@@ -56,6 +56,11 @@ impl Wilful {
         if self.away.load(Ordering::SeqCst) { Err(StoreError::Unavailable) } else { Ok(()) }
     }
 
+    /// From now on no change is made; what is there is still told.
+    pub fn fail(&self) {
+        self.good_commits.store(0, Ordering::SeqCst);
+    }
+
     /// From now on nothing fails.
     pub fn mend(&self) {
         self.good_commits.store(usize::MAX, Ordering::SeqCst);

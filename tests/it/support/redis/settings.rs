@@ -11,7 +11,10 @@ impl Redis {
             Kind::Cluster => Topology::Cluster,
             Kind::Sentinel => Topology::Sentinel,
         };
-        let mut settings = Settings { urls: self.urls(), topology, ..Settings::default() };
+        // With patience, for where nothing breaks but everything may be slow.
+        let (call_ms, acknowledge_ms) = (10_000, 10_000);
+        let urls = self.urls();
+        let mut settings = Settings { urls, topology, call_ms, acknowledge_ms, ..Settings::default() };
         if self.kind == Kind::Sentinel {
             settings.master = MASTER.to_owned();
             // All of them: the one that becomes the master has everything that was acknowledged, and a master that was
@@ -26,5 +29,10 @@ impl Redis {
             settings.key = made.client_key.clone();
         }
         settings
+    }
+    /// The same with the patience that is the default.
+    pub fn brisk_settings(&self) -> Settings {
+        let Settings { call_ms, acknowledge_ms, .. } = Settings::default();
+        Settings { call_ms, acknowledge_ms, ..self.settings() }
     }
 }

@@ -119,7 +119,7 @@ impl Default for Settings {
             connect_ms: 1000,
             call_ms: 1000,
             acknowledged_replicas: 0,
-            acknowledge_ms: 500,
+            acknowledge_ms: 1000,
         }
     }
 }
@@ -292,7 +292,8 @@ impl Store for Shared {
             return Err(StoreError::Corrupt);
         }
         key.expose_mut().copy_from_slice(found.expose());
-        Ok(Some(key))
+        // One that was overwritten and not yet deleted is gone.
+        Ok((*key.expose() != [0; 32]).then_some(key))
     }
 
     async fn shred(&self, id: KeyId) -> Result<(), StoreError> {

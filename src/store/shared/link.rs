@@ -18,8 +18,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// How often the server is asked whether it is there.
 const PROBE_EVERY: Duration = Duration::from_millis(200);
-/// How long it may take to say so.
-const PROBE_TIME: Duration = Duration::from_millis(400);
+/// How long it may take to say so; asked twice before it counts as away, so that one hitch does not.
+const PROBE_TIME: Duration = Duration::from_millis(300);
 /// Every how many probes Sentinel is asked who is master.
 const SENTINEL_EVERY: u32 = 5;
 /// The longest wait between two tries to connect, before it is made random.
@@ -210,7 +210,10 @@ impl Link {
         if lanes.broken.load(Ordering::Relaxed) {
             return Err(Trouble::Away);
         }
-        timeout(PROBE_TIME, self.probe(lanes)).await.map_err(|_| Trouble::Away)??;
+        match timeout(PROBE_TIME, self.probe(lanes)).await {
+            Ok(probed) => probed?,
+            Err(_) => timeout(PROBE_TIME, self.probe(lanes)).await.map_err(|_| Trouble::Away)??,
+        }
         if ask_sentinel {
             // Sentinels that are away do not make a master that answers worse.
             let named = timeout(PROBE_TIME, self.connector.master()).await;

@@ -56,14 +56,14 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-async fn proof(caller: Caller, n: usize) -> String {
+async fn proof(caller: Caller, n: usize, single_use: bool) -> String {
     let ask = proto::OpenRequestRequest {
         subject_ref: format!("person-{n}"),
         right: proto::Right::OptOut.into(),
         jurisdiction: "US-CA".to_owned(),
         acting_as: proto::ActingAs::Self_.into(),
-        single_use: true,
-        idempotency_key: format!("open-{n}"),
+        single_use,
+        idempotency_key: format!("open-{single_use}-{n}"),
         ..Default::default()
     };
     let opened = RightsServiceClient::new(caller.channel.clone()).open_request(caller.request(ask)).await.unwrap();
@@ -111,10 +111,16 @@ async fn main() {
     });
     let decisions = decisions.await;
     let consents = make(at_once, at_once, |n| answerable(caller.clone(), at_once + n)).await;
-    let proofs = make(calls * ROUNDS, at_once, |n| proof(caller.clone(), n)).await;
+    let lasting = make(at_once, at_once, |n| proof(caller.clone(), n, false)).await;
+    let proofs = make(calls * ROUNDS, at_once, |n| proof(caller.clone(), n, true)).await;
 
     println!("{calls} calls a round, {at_once} at once, {ROUNDS} rounds");
-    let mut table = [("GetDecision", Vec::new()), ("GetConsent", Vec::new()), ("RedeemProof", Vec::new())];
+    let mut table = [
+        ("GetDecision", Vec::new()),
+        ("GetConsent", Vec::new()),
+        ("RedeemProof", Vec::new()),
+        ("  used once", Vec::new()),
+    ];
     let numbers: Vec<usize> = (0..calls).collect();
     for round in proofs.chunks(calls) {
         let plain = async || {
@@ -151,7 +157,9 @@ async fn main() {
                 assert_eq!(answer.into_inner().redemption(), proto::Redemption::Redeemed);
             }
         };
-        table[2].1.push((rate(round, at_once, used).await, plain().await));
+        let again: Vec<String> = lasting.iter().cycle().take(calls).cloned().collect();
+        table[2].1.push((rate(&again, at_once, used).await, plain().await));
+        table[3].1.push((rate(round, at_once, used).await, plain().await));
     }
     print(&table);
 }

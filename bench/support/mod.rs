@@ -18,6 +18,10 @@ use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 
+/// The allocator of the program itself, for both sides.
+#[global_allocator]
+static MEMORY: zeroizing_alloc::ZeroAlloc<mimalloc::MiMalloc> = zeroizing_alloc::ZeroAlloc(mimalloc::MiMalloc);
+
 /// A caller of idgate: the channel and what authorises it.
 #[derive(Clone)]
 pub struct Caller {

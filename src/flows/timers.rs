@@ -104,8 +104,7 @@ impl App {
                     // When an age is reached cannot be told now: what is filed for it stays filed.
                     return Err(Error::Broken);
                 }
-                let course = Course::new(loaded.record.clone(), &loaded.rule, loaded.memory.as_ref());
-                let next = if loaded.record.shred.is_some() { Some(now) } else { course.next_due() };
+                let next = if loaded.record.shred.is_some() { Some(now) } else { loaded.standing().next_due() };
                 return Ok((next, Expect::Version(loaded.version)));
             }
             _ => None,

@@ -8,7 +8,7 @@ use super::super::once::{Done, Once};
 use super::super::records::{decode, encode};
 use super::super::subject::{Handle, Slot};
 use super::super::{App, Error, later, unexpected};
-use super::course::{ConsentRecord, Course, StepNote};
+use super::course::{ConsentRecord, Course, Standing, StepNote};
 use crate::consent::{Consent, Event, Purge};
 use crate::policy::{Remembered, Rule};
 use crate::store::{Batch, CommitError, Expect, Key, KeyId, Partition, Space, StoreError, Version};
@@ -31,6 +31,11 @@ impl Loaded {
     /// Whether the consent is in force. One of which nothing is remembered is not: nobody could tell when it ends.
     pub fn in_force(&self, now: Timestamp) -> bool {
         self.record.consent.in_force(now) && self.memory.is_some()
+    }
+
+    /// Where it stands.
+    pub fn standing(&self) -> Standing<'_> {
+        Standing::new(&self.record, &self.rule, self.memory.as_ref())
     }
 }
 
@@ -80,18 +85,23 @@ impl App {
         for _ in 0..ATTEMPTS {
             let now = self.now();
             let Some(loaded) = self.load_at(key).await? else { return Ok(None) };
-            let mut course = Course::new(loaded.record.clone(), &loaded.rule, loaded.memory.as_ref());
-            course.catch_up(now);
-            if course.entries.is_empty() {
-                match (&loaded.record.sealed, &loaded.record.key, &loaded.memory) {
-                    (Some(sealed), Some(own), Some(memory)) => {
-                        match self.resealed(&key, memory, (sealed, own)).await? {
-                            Some(sealed) => course.record.sealed = Some(sealed),
-                            None => return Ok(Some(loaded)),
-                        }
-                    }
-                    _ => return Ok(Some(loaded)),
+            let sealed_anew = match (&loaded.record.sealed, &loaded.record.key, &loaded.memory) {
+                (Some(sealed), Some(own), Some(memory)) if !loaded.standing().is_due(now) => {
+                    self.resealed(&key, memory, (sealed, own)).await?
                 }
+                _ => None,
+            };
+            if sealed_anew.is_none() && !loaded.standing().is_due(now) {
+                return Ok(Some(loaded));
+            }
+            let mut course = Course::new(loaded.record.clone(), &loaded.rule, loaded.memory.as_ref());
+            match sealed_anew {
+                Some(sealed) => course.record.sealed = Some(sealed),
+                None => course.catch_up(now),
+            }
+            // A step that is due and cannot be taken changes nothing.
+            if course.entries.is_empty() && course.record.sealed == loaded.record.sealed {
+                return Ok(Some(loaded));
             }
             let batch = self.batch(&loaded, &course, now)?;
             self.write(batch, now).await?;
@@ -188,7 +198,7 @@ impl App {
         let due = if record.shred.is_some() { Some(now) } else { course.next_due() };
         if let Some(before) = before {
             // The timer that was set before tells when it was due: it does not outlive that.
-            let was = Course::new(before.record.clone(), &before.rule, before.memory.as_ref()).next_due();
+            let was = before.standing().next_due();
             for slot in was.filter(|was| due != Some(*was)).map(Slot::all).into_iter().flatten() {
                 batch = batch.unfile(self.due_key(partition, slot), key);
             }

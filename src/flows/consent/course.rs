@@ -44,6 +44,61 @@ pub(in crate::flows) struct Course<'a> {
     memory: Option<&'a Remembered>,
 }
 
+/// Where a consent stands, and what time will do to it.
+#[derive(Clone, Copy)]
+pub(in crate::flows) struct Standing<'a> {
+    consent: &'a Consent,
+    rule: &'a Rule,
+    memory: Option<&'a Remembered>,
+}
+
+impl<'a> Standing<'a> {
+    /// A consent as it is stored, the rule it is under, and what is remembered of the person's age.
+    pub fn new(record: &'a ConsentRecord, rule: &'a Rule, memory: Option<&'a Remembered>) -> Self {
+        Self { consent: &record.consent, rule, memory }
+    }
+
+    /// Whether a step is due by `now`.
+    pub fn is_due(self, now: Timestamp) -> bool {
+        self.next_due().is_some_and(|at| at <= now)
+    }
+
+    /// When something is due next.
+    pub fn next_due(self) -> Option<Timestamp> {
+        [self.consent.next_due(), self.next_line().map(|(at, ..)| at)].into_iter().flatten().min()
+    }
+
+    /// The step that is due first, if its time has come.
+    fn due(self, now: Timestamp) -> Option<(Event, Timestamp, StepNote)> {
+        let time = self.consent.next_due().map(|at| (at, Event::TimePassed, StepNote::default()));
+        let line = self.next_line().map(|(at, line, last)| {
+            let note = StepNote { line: Some(line), last_line: last, ..StepNote::default() };
+            (at, Event::AgeReached { line, last }, note)
+        });
+        let first = [time, line].into_iter().flatten().min_by_key(|(at, ..)| *at)?;
+        let (at, event, note) = first;
+        (at <= now).then_some((event, at, note))
+    }
+
+    /// When the person reaches the next line at which something changes, and which.
+    fn next_line(self) -> Option<(Timestamp, u8, bool)> {
+        if self.consent.purge() != Purge::Nothing {
+            return None;
+        }
+        let memory = self.memory?;
+        let ahead = |years: u8| self.consent.line_reached().is_none_or(|reached| years > reached);
+        // A line that was passed before the consent was asked for changes nothing, unless it is the last.
+        let asked = self.consent.request().map(|request| request.requested_at);
+        let lines = self.rule.guardian_lines().into_iter().filter(|line| ahead(line.years));
+        lines
+            .filter_map(|line| {
+                let at = self.rule.of_age_from(&memory.birth, AgeThreshold::full(line.years))?;
+                (line.last || asked.is_none_or(|asked| at > asked)).then_some((at, line.years, line.last))
+            })
+            .min()
+    }
+}
+
 impl<'a> Course<'a> {
     /// Begins where the consent stands.
     pub fn new(record: ConsentRecord, rule: &'a Rule, memory: Option<&'a Remembered>) -> Self {
@@ -60,48 +115,20 @@ impl<'a> Course<'a> {
 
     /// Takes every step whose time has come by `now`, in the order in which they came.
     pub fn catch_up(&mut self, now: Timestamp) {
-        while let Some((event, at, note)) = self.due(now) {
+        while let Some((event, at, note)) = self.standing().due(now) {
             if self.take(event, at, &note).is_err() {
                 return;
             }
         }
     }
 
-    /// The step that is due first, if its time has come.
-    fn due(&self, now: Timestamp) -> Option<(Event, Timestamp, StepNote)> {
-        let consent = &self.record.consent;
-        let time = consent.next_due().map(|at| (at, Event::TimePassed, StepNote::default()));
-        let line = self.next_line().map(|(at, line, last)| {
-            let note = StepNote { line: Some(line), last_line: last, ..StepNote::default() };
-            (at, Event::AgeReached { line, last }, note)
-        });
-        let first = [time, line].into_iter().flatten().min_by_key(|(at, ..)| *at)?;
-        let (at, event, note) = first;
-        (at <= now).then_some((event, at, note))
-    }
-
-    /// When the person reaches the next line at which something changes, and which.
-    fn next_line(&self) -> Option<(Timestamp, u8, bool)> {
-        let consent = &self.record.consent;
-        if consent.purge() != Purge::Nothing {
-            return None;
-        }
-        let memory = self.memory?;
-        let ahead = |years: u8| consent.line_reached().is_none_or(|reached| years > reached);
-        // A line that was passed before the consent was asked for changes nothing, unless it is the last.
-        let asked = consent.request().map(|request| request.requested_at);
-        let lines = self.rule.guardian_lines().into_iter().filter(|line| ahead(line.years));
-        lines
-            .filter_map(|line| {
-                let at = self.rule.of_age_from(&memory.birth, AgeThreshold::full(line.years))?;
-                (line.last || asked.is_none_or(|asked| at > asked)).then_some((at, line.years, line.last))
-            })
-            .min()
-    }
-
     /// When something is due next.
     pub fn next_due(&self) -> Option<Timestamp> {
-        [self.record.consent.next_due(), self.next_line().map(|(at, ..)| at)].into_iter().flatten().min()
+        self.standing().next_due()
+    }
+
+    fn standing(&self) -> Standing<'_> {
+        Standing::new(&self.record, self.rule, self.memory)
     }
 
     /// Takes one step.

@@ -253,6 +253,7 @@ impl Settings {
         ];
         let broken = rules.into_iter().find(|(broken, _)| *broken).map(|(_, message)| message);
         broken
+            .or_else(|| self.server.tls.check().err())
             .or_else(|| self.store.redis.check(self.production()))
             .map_or(Ok(()), |message| Err(ConfigError::Value(message)))
     }
@@ -320,6 +321,12 @@ mod tests {
             "[store.redis]\ntopology = \"ring\"",
             "[server]\nhandshake_seconds = 0",
             "[server]\nslow_seconds = 0",
+            "[server.tls]\ncertificate = \"a.pem\"",
+            "[server.tls]\nkey = \"a.key\"",
+            "[server.tls]\nclient_ca = \"ca.pem\"",
+            "[server.tls]\ncertificate = \"a.pem\"\nkey = \"a.key\"\nclient_crl = [\"crl.pem\"]",
+            "[server.tls]\nreload_seconds = 0",
+            "[server.tls]\nca = \"ca.pem\"",
             "[server]\ndrain_notice_seconds = 601",
             "[ocr]\nnice = 20",
             "[ocr]\nweights = { shop = 0 }",

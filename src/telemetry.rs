@@ -74,6 +74,8 @@ pub struct Metrics {
     webhooks_failing: Gauge,
     opt_outs_journalled: Counter,
     opt_outs_delivered: Counter,
+    tls_valid_until: Gauge,
+    tls_reloads: Family<AttemptLabel, Counter>,
 }
 
 /// From a millisecond to about half a minute.
@@ -103,6 +105,8 @@ impl Default for Metrics {
             webhooks_failing: Gauge::default(),
             opt_outs_journalled: Counter::default(),
             opt_outs_delivered: Counter::default(),
+            tls_valid_until: Gauge::default(),
+            tls_reloads: Family::default(),
         };
         let r = &mut metrics.registry;
         r.register("calls", "Calls that ended, by RPC and status code", metrics.calls.clone());
@@ -125,6 +129,9 @@ impl Default for Metrics {
         r.register("opt_outs_journalled", journalled, metrics.opt_outs_journalled.clone());
         let delivered = "Opt-outs of the journal that were recorded in the store";
         r.register("opt_outs_delivered", delivered, metrics.opt_outs_delivered.clone());
+        let until = "When the certificate of this server ends, in Unix time; 0 without TLS";
+        r.register_with_unit("tls_valid_until", until, Unit::Seconds, metrics.tls_valid_until.clone());
+        r.register("tls_reloads", "Changes of the files for TLS, by what they came to", metrics.tls_reloads.clone());
         metrics
     }
 }
@@ -210,6 +217,16 @@ impl Metrics {
     /// One of them is in the store.
     pub fn opt_out_delivered(&self) {
         self.opt_outs_delivered.inc();
+    }
+
+    /// Until when the certificate that is served is valid, in Unix time.
+    pub fn tls_valid_until(&self, seconds: i64) {
+        self.tls_valid_until.set(seconds);
+    }
+
+    /// The files for TLS have changed.
+    pub fn tls_reloaded(&self, came_to: &'static str) {
+        self.tls_reloads.get_or_create(&AttemptLabel { came_to: Label(came_to) }).inc();
     }
 
     /// Everything in the text format of Prometheus.

@@ -11,6 +11,7 @@ use crate::rights::clock::{CalendarError, Calendars};
 use crate::rights::table::{RightsTable, RightsTableError};
 use crate::seal::SealRing;
 use crate::secret::Sensitive;
+use crate::server;
 use crate::store::embedded::{self, Embedded};
 use crate::store::journal::Bounds;
 use crate::store::shared::{self, Shared};
@@ -66,6 +67,9 @@ pub enum OpenError {
     /// Development keys in production.
     #[error("production refuses development keys: {0}")]
     DevelopmentKeys(&'static str),
+    /// It must not be served as it is set.
+    #[error(transparent)]
+    Unfit(#[from] server::Unfit),
     /// The system gave no thread.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -112,6 +116,7 @@ pub fn policy_table() -> Result<String, OpenError> {
 /// making anything. What development makes by itself need not be there.
 pub fn check(settings: &Settings) -> Result<(), OpenError> {
     RuleSet::embedded()?;
+    server::check(&settings.server)?;
     let directory = &settings.data_dir;
     if directory.exists() && !directory.is_dir() {
         return Err(OpenError::Directory(directory.clone(), std::io::ErrorKind::NotADirectory.into()));

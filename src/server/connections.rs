@@ -2,25 +2,29 @@
 //!
 //! A connection more than allowed is closed at once, before anything is read from it. One on which no client of HTTP/2
 //! shows itself is closed, so is one that takes nothing of what is sent, and one that outlives its age by more than any
-//! call may take. Connections that are silent but answer are checked by the keepalive of HTTP/2.
+//! call may take. Connections that are silent but answer are checked by the keepalive of HTTP/2. Where TLS is set, each
+//! shakes hands on its own, so a slow one keeps nobody waiting, and what failed never reaches HTTP/2.
+
+mod connection;
+mod frames;
+mod wash;
 
 use super::Settings;
+use super::tls::{Current, TlsStream};
 use crate::telemetry::Metrics;
+use connection::{Connection, Link};
 use std::collections::HashMap;
-use std::io::{ErrorKind, IoSlice, Result};
+use std::io::{ErrorKind, Result};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tokio_stream::Stream;
-use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// The preface of HTTP/2 and the head of the first frame. From then on its own keepalive sees whether anybody is there.
-const HANDSHAKE: usize = 24 + 9;
 /// How long nothing is accepted when the system has no more connections to give, such as open files.
 const PAUSE: Duration = Duration::from_millis(100);
 /// By how much a connection may outlive its age and the longest call on it.
@@ -109,6 +113,17 @@ struct Seat {
     address: IpAddr,
 }
 
+impl Seat {
+    fn limits(&self) -> &Limits {
+        &self.doors.limits
+    }
+
+    /// The connection is cut off, for this reason.
+    fn ended(&self, reason: &'static str) {
+        self.doors.metrics.connection_ended(reason);
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut open = self.doors.open();
@@ -127,19 +142,57 @@ pub struct Incoming {
     listener: TcpListener,
     doors: Arc<Doors>,
     pause: Option<Pin<Box<Sleep>>>,
+    tls: Option<Current>,
+    /// Those that shake hands.
+    shaking: JoinSet<Option<Connection>>,
 }
 
 impl Incoming {
     /// Accepts as many as the settings allow.
-    pub fn new(listener: TcpListener, settings: &Settings, metrics: Arc<Metrics>) -> Self {
+    pub fn new(listener: TcpListener, settings: &Settings, tls: Option<Current>, metrics: Arc<Metrics>) -> Self {
         let doors = Doors { limits: Limits::of(settings), open: Mutex::default(), metrics };
-        Self { listener, doors: Arc::new(doors), pause: None }
+        Self { listener, doors: Arc::new(doors), pause: None, tls, shaking: JoinSet::new() }
     }
 
-    fn welcome(&self, stream: TcpStream, peer: SocketAddr) -> Option<Connection> {
+    /// A connection, unless it is one too many or shakes hands first.
+    fn welcome(&mut self, stream: TcpStream, peer: SocketAddr) -> Option<Connection> {
         let seat = self.doors.enter(peer.ip())?;
         stream.set_nodelay(true).ok()?;
-        Some(Connection::new(stream, seat))
+        let until = Instant::now() + seat.limits().handshake;
+        match &self.tls {
+            None => Some(Connection::new(Link::Plain(stream), seat, until)),
+            Some(tls) => {
+                self.shaking.spawn(shake(stream, seat, until, tls.clone()));
+                None
+            }
+        }
+    }
+
+    /// A connection that is ready for HTTP/2, if one is at once.
+    fn poll_shaken(&mut self, cx: &mut Context<'_>) -> Option<Connection> {
+        while let Poll::Ready(Some(shaken)) = self.shaking.poll_join_next(cx) {
+            // One that failed was counted.
+            if let Ok(Some(connection)) = shaken {
+                return Some(connection);
+            }
+        }
+        None
+    }
+}
+
+/// Shakes hands within the time that a connection has to show itself.
+async fn shake(stream: TcpStream, seat: Seat, until: Instant, tls: Current) -> Option<Connection> {
+    match timeout_at(until, TlsStream::accept(stream, tls.config())).await {
+        Ok(Ok(stream)) => Some(Connection::new(Link::Tls(Box::new(stream)), seat, until)),
+        Ok(Err(why)) => {
+            seat.ended(why.as_str());
+            tracing::debug!(reason = why.as_str(), "no TLS");
+            None
+        }
+        Err(_) => {
+            seat.ended("handshake");
+            None
+        }
     }
 }
 
@@ -148,6 +201,9 @@ impl Stream for Incoming {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
+            if let Some(connection) = self.poll_shaken(cx) {
+                return Poll::Ready(Some(Ok(connection)));
+            }
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));
                 self.pause = None;
@@ -175,115 +231,6 @@ fn of_one_connection(kind: ErrorKind) -> bool {
         kind,
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::Interrupted
     )
-}
-
-/// One connection.
-pub struct Connection {
-    stream: TcpStream,
-    /// How much of the handshake has come.
-    received: usize,
-    /// When it must have shown itself, then when its time is over.
-    end: Option<Pin<Box<Sleep>>>,
-    longest: Option<Instant>,
-    /// Runs while the other side takes nothing.
-    stalled: Option<Pin<Box<Sleep>>>,
-    seat: Seat,
-}
-
-impl Connection {
-    fn new(stream: TcpStream, seat: Seat) -> Self {
-        let (now, limits) = (Instant::now(), seat.doors.limits);
-        let end = Some(Box::pin(sleep_until(now + limits.handshake)));
-        let longest = limits.longest.and_then(|longest| now.checked_add(longest));
-        Self { stream, received: 0, end, longest, stalled: None, seat }
-    }
-
-    /// Counts what came, until somebody has shown themselves.
-    fn came(&mut self, bytes: usize) {
-        if self.received < HANDSHAKE {
-            self.received += bytes;
-            if self.received >= HANDSHAKE {
-                self.end = self.longest.map(|until| Box::pin(sleep_until(until)));
-            }
-        }
-    }
-
-    /// Why it must end now, if it must.
-    fn over(&mut self, cx: &mut Context<'_>) -> Result<()> {
-        let reason = if self.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
-            self.end = None; // not to be asked again
-            if self.received < HANDSHAKE { "handshake" } else { "age" }
-        } else if self.stalled.as_mut().is_some_and(|stalled| stalled.as_mut().poll(cx).is_ready()) {
-            self.stalled = None;
-            "stalled"
-        } else {
-            return Ok(());
-        };
-        self.seat.doors.metrics.connection_ended(reason);
-        Err(ErrorKind::TimedOut.into())
-    }
-
-    /// What came of sending.
-    fn sent<T>(&mut self, cx: &mut Context<'_>, sent: Poll<Result<T>>) -> Poll<Result<T>> {
-        if sent.is_ready() {
-            self.stalled = None;
-            return sent;
-        }
-        let stall = self.seat.doors.limits.stall;
-        self.stalled.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + stall)));
-        match self.over(cx) {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        }
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        let before = buffer.filled().len();
-        if let Err(error) = self.over(cx) {
-            return Poll::Ready(Err(error));
-        }
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.came(buffer.filled().len() - before);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        let sent = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.sent(cx, sent)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<Result<usize>> {
-        let sent = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.sent(cx, sent)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
-    }
 }
 
 #[cfg(test)]

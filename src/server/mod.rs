@@ -24,6 +24,8 @@ mod service;
 pub mod status;
 mod steps;
 mod streams;
+pub mod tls;
+mod wiped;
 
 use crate::flows::events::Cursor;
 use crate::flows::{App, Turns, webhooks};
@@ -46,6 +48,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tls::{Keeper, NamesLayer};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -104,6 +107,12 @@ pub struct Settings {
     pub timer_seconds: u32,
     /// The most calls at once on one connection.
     pub streams_per_connection: u32,
+    /// Whether gRPC may be served without TLS to others than this machine.
+    pub public_plain_text: bool,
+    /// Whether the admin port may be served to others than this machine.
+    pub public_admin: bool,
+    /// With which certificates TLS is spoken.
+    pub tls: tls::Settings,
 }
 
 impl Settings {
@@ -122,6 +131,19 @@ impl Settings {
         Pace { longest: Duration::from_secs(self.slow_seconds.into()), least: self.slow_bytes_per_second.into() }
     }
 
+    /// Whether what is served is served to nobody who should not be told so: what leaves this machine does so over TLS, or
+    /// because it was set.
+    fn check_exposure(&self) -> Result<(), Unfit> {
+        let public = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+        if public(self.listen) && !self.tls.used() && !self.public_plain_text {
+            return Err(Unfit::PlainText(self.listen));
+        }
+        if public(self.admin) && !self.public_admin {
+            return Err(Unfit::Admin(self.admin));
+        }
+        Ok(())
+    }
+
     /// Whether one relying party can send its largest picture, with what stands around it.
     pub fn fits_one_picture(&self) -> bool {
         self.caller_bytes() >= self.image_bytes.saturating_add(self.image_bytes / 64)
@@ -133,12 +155,40 @@ const SMALL_MESSAGE: usize = 4 * 1024;
 /// How often health checks are told how the store is.
 const HEALTH_EVERY: Duration = Duration::from_millis(200);
 
+/// It must not be served like this.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// gRPC would leave this machine without TLS.
+    #[error(
+        "server.listen = {0}: pictures of documents would travel unencrypted. Set server.tls, or listen on 127.0.0.1;          set server.public_plain_text = true only where something before this server speaks TLS for it"
+    )]
+    PlainText(SocketAddr),
+    /// The admin port would leave this machine.
+    #[error(
+        "server.admin = {0}: the admin port speaks plain HTTP and asks nobody for a token. Listen on 127.0.0.1, or set          server.public_admin = true where only monitoring reaches it"
+    )]
+    Admin(SocketAddr),
+    /// The files for TLS cannot be used.
+    #[error("server.tls: {0}")]
+    Tls(#[from] tls::TlsError),
+}
+
+/// Whether it may be served as the settings say, with files that are there and fit. Binds nothing.
+pub fn check(settings: &Settings) -> Result<(), Unfit> {
+    settings.check_exposure()?;
+    tls::load(&settings.tls)?;
+    Ok(())
+}
+
 /// The server could not start or ended with an error.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// An address cannot be used.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
+    /// It must not be served as it is set.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// The connection machinery failed.
     #[error("serving failed: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -159,13 +209,17 @@ pub struct Bound {
     app: Arc<App>,
     listener: TcpListener,
     admin: TcpListener,
+    tls: Option<Keeper>,
 }
 
-/// Opens the ports. Port 0 takes a free one.
+/// Opens the ports. Port 0 takes a free one. Without TLS, only ports that others than this machine cannot reach, unless
+/// the settings say so.
 pub async fn bind(settings: Settings, app: Arc<App>) -> Result<Bound, ServeError> {
+    settings.check_exposure()?;
+    let tls = Keeper::open(&settings.tls, Arc::clone(&app.metrics)).map_err(Unfit::from)?;
     let open = async |address| TcpListener::bind(address).await.map_err(|error| ServeError::Listen(address, error));
     let (listener, admin) = (open(settings.listen).await?, open(settings.admin).await?);
-    Ok(Bound { settings, app, listener, admin })
+    Ok(Bound { settings, app, listener, admin, tls })
 }
 
 impl Bound {
@@ -181,7 +235,7 @@ impl Bound {
 
     /// Serves until `stop`, then finishes what is running.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
-        let Self { settings, app, listener, admin } = self;
+        let Self { settings, app, listener, admin, tls } = self;
         let metrics = Arc::clone(&app.metrics);
         let gate = Arc::new(Gate::new(Arc::clone(&app), &settings));
         let (health, routes) = routes(&app, &settings).await?;
@@ -194,8 +248,10 @@ impl Bound {
             deliveries.spawn(webhooks::deliver(Arc::clone(&app), number, end, stopped.clone()));
         }
 
-        let incoming = Incoming::new(listener, &settings, Arc::clone(&app.metrics));
+        let current = tls.as_ref().map(Keeper::current);
+        let incoming = Incoming::new(listener, &settings, current, Arc::clone(&app.metrics));
         let grpc = builder(&settings)
+            .layer(NamesLayer)
             .layer(GuardLayer(Arc::clone(&gate)))
             .add_routes(routes)
             .serve_with_incoming_shutdown(incoming, told_to_stop(stopped.clone()));
@@ -211,6 +267,7 @@ impl Bound {
                 look(&app, Duration::from_secs(settings.look_seconds.into())),
                 app.keep_delivering(),
                 keep_time(&app, &mut turns, Duration::from_secs(settings.timer_seconds.into())),
+                keep_tls(tls),
             );
         });
         tokio::pin!(serving);
@@ -335,6 +392,14 @@ async fn tell_health(app: &App, health: &HealthReporter) {
             tracing::warn!(ready, "the store's health has changed");
             set_health(health, ready).await;
         }
+    }
+}
+
+/// Keeps TLS as its files say, without end.
+async fn keep_tls(tls: Option<Keeper>) {
+    match tls {
+        Some(tls) => tls.keep().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -67,7 +67,9 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("hyper", &["flows/webhooks/client.rs"]),
     ("hyper_util", &["flows/webhooks/client.rs"]),
     ("hyper_rustls", &["flows/webhooks/client.rs"]),
-    ("rustls", &["flows/webhooks/client.rs"]),
+    // TLS is spoken in two places: as a client to webhooks, as a server to callers.
+    ("rustls", &["flows/webhooks/client.rs", "server/tls/"]),
+    ("webpki", &["server/tls/"]),
     ("webpki_roots", &["flows/webhooks/client.rs"]),
 ];
 

@@ -26,9 +26,11 @@ mod store;
 mod store_copy;
 mod store_redis;
 mod support;
+mod tls;
 mod tokens;
 mod turns;
 mod verify;
+mod washing;
 mod webhooks;
 
 #[path = "../painter/mod.rs"]

@@ -1,7 +1,7 @@
 //! HTTP/2 by hand, for clients that no library lets one be: frames are written and read one by one.
 
 use std::net::SocketAddr;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
 pub const DATA: u8 = 0;
@@ -10,6 +10,8 @@ pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
 /// On HEADERS: they end with this frame.
 pub const END_HEADERS: u8 = 4;
 
@@ -20,6 +22,7 @@ pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub struct Frame {
     pub kind: u8,
     pub flags: u8,
+    pub stream: u32,
     pub payload: Vec<u8>,
 }
 
@@ -80,8 +83,8 @@ pub fn unary(stream: u32, path: &str, bearer: &str, message: &impl prost::Messag
 }
 
 /// One connection.
-pub struct Wire {
-    pub stream: TcpStream,
+pub struct Wire<S = TcpStream> {
+    pub stream: S,
 }
 
 impl Wire {
@@ -95,7 +98,14 @@ impl Wire {
 
     /// Connects and begins as a client of HTTP/2 does, with these settings.
     pub async fn open(to: SocketAddr, settings: &[(u16, u32)]) -> Self {
-        let mut wire = Self::silent([127, 0, 0, 1], to).await;
+        Self::silent([127, 0, 0, 1], to).await.begin(settings).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Begins as a client of HTTP/2 does, with these settings.
+    pub async fn begin(self, settings: &[(u16, u32)]) -> Self {
+        let mut wire = self;
         wire.send(PREFACE).await.unwrap();
         let payload: Vec<u8> = settings
             .iter()
@@ -106,7 +116,8 @@ impl Wire {
     }
 
     pub async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.stream.write_all(bytes).await
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
     }
 
     /// The next frame; `None` once the connection is closed.
@@ -116,7 +127,8 @@ impl Wire {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         let mut payload = vec![0; usize::try_from(length).unwrap()];
         self.stream.read_exact(&mut payload).await.ok()?;
-        Some(Frame { kind: head[3], flags: head[4], payload })
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        Some(Frame { kind: head[3], flags: head[4], stream, payload })
     }
 
     /// The next frame of this kind. What comes before it is passed over.

@@ -9,6 +9,7 @@ pub mod redis;
 pub mod rights;
 mod script;
 mod store;
+pub mod tls;
 
 pub use consent::{Asked, TurnedClock, kinds, purposes};
 pub use receiver::{Post, Receiver};
@@ -134,7 +135,12 @@ impl World {
         let (address, admin) = (bound.address().unwrap(), bound.admin_address().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(bound.run(async move { drop(stopped.await) }));
-        let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+        let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+        // Tests with TLS make their own.
+        let channel = match settings.server.tls.used() {
+            true => endpoint.connect_lazy(),
+            false => endpoint.connect().await.unwrap(),
+        };
         Self { settings, address, admin, script, channel, app, directory, stop: Some(stop), serving }
     }
 

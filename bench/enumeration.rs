@@ -293,6 +293,8 @@ async fn main() {
     let mut settings = Settings::load(None).unwrap();
     settings.data_dir = directory.path().join("idgate");
     settings.checks.relying_party_attempts = 0;
+    settings.server.quotas.pictures.per_second = 0;
+    settings.server.quotas.others.per_second = 0;
     settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     settings.server.admin = settings.server.listen;
     let never = Arc::new(|_, _, _: &_| panic!("no picture is read here"));

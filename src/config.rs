@@ -3,15 +3,16 @@
 //! `config.default.toml` is the default and the manual at once; a given file is put over it, and a field that it does
 //! not list is refused. Production refuses what only development may have.
 
+mod callers;
 pub mod keys;
 mod open;
 pub mod store;
 
+pub use callers::TrustedKey;
 pub use open::{OpenError, check, models_directory, open, policy_table, reader, server_reader};
 
 use crate::flows::{self, pool, webhooks};
 use crate::store::shared;
-use crate::terms::RelyingParty;
 use crate::{server, telemetry};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -110,19 +111,16 @@ pub struct Callers {
     pub audience: String,
     /// The longest life of a bearer token.
     pub longest_minutes: u32,
+    /// How far clocks may be apart.
+    pub skew_seconds: u32,
+    /// How often a URL is asked for keys.
+    pub refresh_seconds: u32,
+    /// How often at most.
+    pub soonest_seconds: u32,
+    /// For how long keys count that cannot be had anew.
+    pub stale_minutes: u32,
     /// The keys.
     pub trusted: Vec<TrustedKey>,
-}
-
-/// A key that signs bearer tokens.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TrustedKey {
-    /// Public PEM, JWK or JWKS.
-    pub file: PathBuf,
-    /// The only relying party that it speaks for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub relying_party: Option<RelyingParty>,
 }
 
 /// How state is kept.
@@ -243,6 +241,30 @@ impl Settings {
             ),
             (!self.webhooks_differ(), "webhooks: two of one relying party must differ in their url or name"),
             (self.production() && self.checks.accept_specimens, "checks.accept_specimens is for development only"),
+            (
+                !self.callers.trusted.iter().all(TrustedKey::has_one_place),
+                "callers.trusted: each needs a file or a url",
+            ),
+            (
+                !self.callers.trusted.iter().all(|key| key.allowed(!self.production())),
+                "callers.trusted: url must be `https://host[:port]/path` (http only in development, to this machine), \
+                 and ca goes with a url",
+            ),
+            (self.callers.skew_seconds > 120, "callers.skew_seconds must be at most 120"),
+            (!(1..=3600).contains(&self.callers.soonest_seconds), "callers.soonest_seconds must be 1 to 3600"),
+            (
+                !(self.callers.soonest_seconds..=86_400).contains(&self.callers.refresh_seconds),
+                "callers.refresh_seconds must be callers.soonest_seconds to 86400",
+            ),
+            (
+                self.callers.stale_minutes > 1440
+                    || self.callers.stale_minutes.saturating_mul(60) < self.callers.refresh_seconds,
+                "callers.stale_minutes must not be less than callers.refresh_seconds, and at most 1440",
+            ),
+            (
+                !self.server.quotas.possible(),
+                "server.quotas: rates and bursts must be at most 1000000, and a burst not 0",
+            ),
             (self.production() && self.callers.trusted.is_empty(), "callers.trusted: production needs callers' keys"),
             (
                 self.production() && self.tokens.keys.as_os_str().is_empty(),
@@ -336,6 +358,17 @@ mod tests {
             "[[webhooks]]\nrelying_party = \"shop\"\nurl = \"https://shop/\"",
             "[[webhooks]]\nrelying_party = \"shop\"\nurl = \"https://shop/\"\nsecret = \"s\"\ntypes = [\"x\"]",
             "[[callers.trusted]]\nfile = \"a\"\nparty = \"b\"",
+            "[[callers.trusted]]\nrelying_party = \"b\"",
+            "[[callers.trusted]]\nfile = \"a\"\nurl = \"https://a.example/\"",
+            "[[callers.trusted]]\nfile = \"a\"\nca = \"b\"",
+            "[[callers.trusted]]\nurl = \"http://a.example/\"",
+            "[[callers.trusted]]\nurl = \"https://me@a.example/\"",
+            "[callers]\nskew_seconds = 121",
+            "[callers]\nsoonest_seconds = 0",
+            "[callers]\nrefresh_seconds = 9",
+            "[callers]\nstale_minutes = 4",
+            "[callers]\nstale_minutes = 1441",
+            "[server.quotas]\npictures = { per_second = 1, burst = 0 }",
             "server = 1",
             "[",
         ] {

@@ -8,9 +8,10 @@ use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge,
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt::{self, Write as _};
 use std::time::Duration;
-use tracing_subscriber::filter::Targets;
+use tracing::Dispatch;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The value of a label: text that the program was compiled with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,6 +77,8 @@ pub struct Metrics {
     opt_outs_delivered: Counter,
     tls_valid_until: Gauge,
     tls_reloads: Family<AttemptLabel, Counter>,
+    caller_keys: Family<AttemptLabel, Counter>,
+    caller_keys_failing: Gauge,
 }
 
 /// From a millisecond to about half a minute.
@@ -107,6 +110,8 @@ impl Default for Metrics {
             opt_outs_delivered: Counter::default(),
             tls_valid_until: Gauge::default(),
             tls_reloads: Family::default(),
+            caller_keys: Family::default(),
+            caller_keys_failing: Gauge::default(),
         };
         let r = &mut metrics.registry;
         r.register("calls", "Calls that ended, by RPC and status code", metrics.calls.clone());
@@ -132,6 +137,10 @@ impl Default for Metrics {
         let until = "When the certificate of this server ends, in Unix time; 0 without TLS";
         r.register_with_unit("tls_valid_until", until, Unit::Seconds, metrics.tls_valid_until.clone());
         r.register("tls_reloads", "Changes of the files for TLS, by what they came to", metrics.tls_reloads.clone());
+        let looked = "Looks at where callers' keys lie, by what they came to";
+        r.register("caller_keys_looks", looked, metrics.caller_keys.clone());
+        let failing = "Sources of callers' keys whose last look failed";
+        r.register("caller_keys_failing", failing, metrics.caller_keys_failing.clone());
         metrics
     }
 }
@@ -229,6 +238,16 @@ impl Metrics {
         self.tls_reloads.get_or_create(&AttemptLabel { came_to: Label(came_to) }).inc();
     }
 
+    /// It was looked where callers' keys lie.
+    pub fn caller_keys_looked_at(&self, came_to: &'static str) {
+        self.caller_keys.get_or_create(&AttemptLabel { came_to: Label(came_to) }).inc();
+    }
+
+    /// That many sources of callers' keys more, or less, fail.
+    pub fn caller_keys_failing(&self, by: i64) {
+        self.caller_keys_failing.inc_by(by);
+    }
+
     /// Everything in the text format of Prometheus.
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -271,21 +290,30 @@ impl Settings {
     }
 }
 
+/// What libraries may log at most, whatever the filter says. Below that, HTTP/2 prints headers as it decodes them, and
+/// bearer tokens with them.
+const LIBRARIES: LevelFilter = LevelFilter::INFO;
+
 /// Starts logging to standard error. A second call changes nothing.
 pub fn start(settings: &Settings) -> Result<(), BadFilter> {
-    let filter = settings.filter()?;
-    let registry = tracing_subscriber::registry().with(filter);
-    let started = match settings.format {
-        LogFormat::Text => {
-            let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
-            registry.with(layer.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))).try_init()
-        }
-        LogFormat::Json => {
-            registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).try_init()
-        }
-    };
-    drop(started); // already started: the first one stays
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let log = log_into(settings, std::io::stderr, colours)?;
+    drop(tracing::dispatcher::set_global_default(log)); // already started: the first one stays
     Ok(())
+}
+
+/// A log that is written to `writer`, in colours if `ansi`.
+pub fn log_into<W>(settings: &Settings, writer: W, ansi: bool) -> Result<Dispatch, BadFilter>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let bound = Targets::new().with_default(LIBRARIES).with_target("idgate", LevelFilter::TRACE);
+    let registry = tracing_subscriber::registry().with(settings.filter()?).with(bound);
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    Ok(match settings.format {
+        LogFormat::Text => Dispatch::new(registry.with(layer.with_target(false).with_ansi(ansi))),
+        LogFormat::Json => Dispatch::new(registry.with(layer.json())),
+    })
 }
 
 #[cfg(test)]

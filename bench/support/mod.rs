@@ -149,6 +149,8 @@ pub async fn serve(directory: &Path, alter: impl FnOnce(&mut Settings)) -> Calle
     let mut settings = Settings::load(None).unwrap();
     settings.data_dir = directory.join("idgate");
     settings.checks.relying_party_attempts = 0;
+    settings.server.quotas.pictures.per_second = 0;
+    settings.server.quotas.others.per_second = 0;
     settings.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     settings.server.admin = settings.server.listen;
     alter(&mut settings);

@@ -1,10 +1,12 @@
 //! From settings to an [`App`]: opens the store, loads the keys and the models, starts the threads that read.
 
+use super::callers::{callers, configured};
 use super::{Ocr, Settings, keys};
 use crate::evidence::read::OcrReader;
 use crate::evidence::{self, read::ModelError};
+use crate::flows::callers::KeySources;
 use crate::flows::pool::{self, ReadImage};
-use crate::flows::webhooks::{self, Webhook, WebhookError};
+use crate::flows::webhooks::{self, ClientError, Webhook, WebhookError};
 use crate::flows::{self, App, Pool};
 use crate::policy::rules::{RuleSet, TableError};
 use crate::rights::clock::{CalendarError, Calendars};
@@ -18,10 +20,10 @@ use crate::store::shared::{self, Shared};
 use crate::store::{Handles, Stirred, Stirring, Store};
 use crate::telemetry::Metrics;
 use crate::terms::{Malformed, RelyingParty};
-use crate::tokens::callers::{Callers, Trust, Trusted};
+use crate::tokens::callers::Callers;
 use crate::tokens::keys::{Algorithm, KeyError, KeyRing, SigningKey};
 use crate::tokens::{Issuer, TokenError, files};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -46,6 +48,9 @@ pub enum OpenError {
     /// The callers' keys do not go together.
     #[error("callers: {0}")]
     Callers(KeyError),
+    /// A URL of callers' keys cannot be used.
+    #[error("callers.trusted: {0}")]
+    CallersUrl(#[from] ClientError),
     /// The store cannot be opened.
     #[error("store in {0}: {1}")]
     Store(PathBuf, embedded::OpenError),
@@ -127,7 +132,7 @@ pub fn check(settings: &Settings) -> Result<(), OpenError> {
         sealing(settings)?;
     } else {
         Issuer::new(&settings.tokens.issuer, existing_ring(settings)?)?;
-        accepted(settings, configured(settings)?)?;
+        configured(settings)?;
         if secret_file(settings).exists() || !settings.store.secret.as_os_str().is_empty() {
             handles(settings)?;
         }
@@ -156,15 +161,15 @@ fn existing_ring(settings: &Settings) -> Result<KeyRing, OpenError> {
 }
 
 /// The keys, which must not be for development in production.
-fn keyed(settings: &Settings) -> Result<(Issuer, Callers), OpenError> {
-    let (issuer, callers) = (issuer(settings)?, callers(settings)?);
+fn keyed(settings: &Settings) -> Result<(Issuer, (Callers, KeySources)), OpenError> {
+    let (issuer, (callers, sources)) = (issuer(settings)?, callers(settings)?);
     if settings.production() && issuer.development() {
         return Err(OpenError::DevelopmentKeys("tokens.keys"));
     }
     if settings.production() && callers.development() {
         return Err(OpenError::DevelopmentKeys("callers.trusted"));
     }
-    Ok((issuer, callers))
+    Ok((issuer, (callers, sources)))
 }
 
 /// Puts the server together around something that reads pictures. Blocks.
@@ -172,7 +177,7 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
     keys::private_directory(&settings.data_dir)
         .map_err(|error| OpenError::Directory(settings.data_dir.clone(), error))?;
     let metrics = Arc::new(Metrics::default());
-    let (issuer, callers) = keyed(settings)?;
+    let (issuer, (callers, key_sources)) = keyed(settings)?;
     let (handles, seal) = (handles(settings)?, sealing(settings)?);
     let store = store(settings)?;
     let journal = journal(settings, &seal)?;
@@ -186,6 +191,7 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
         seal,
         issuer,
         callers,
+        key_sources,
         rules: RuleSet::embedded()?,
         pool: Pool::start(&settings.ocr.pool(), read, Arc::clone(&metrics))?,
         metrics,
@@ -270,33 +276,6 @@ fn issuer(settings: &Settings) -> Result<Issuer, OpenError> {
         tracing::warn!("tokens are signed with DEVELOPMENT keys; do not rely on them");
     }
     Ok(Issuer::new(&settings.tokens.issuer, ring)?)
-}
-
-fn callers(settings: &Settings) -> Result<Callers, OpenError> {
-    let mut trusted = configured(settings)?;
-    if !settings.production() {
-        let key =
-            keys::development_caller(settings).map_err(|error| OpenError::Key(keys::caller_key(settings), error))?;
-        tracing::warn!("callers are accepted with a DEVELOPMENT key (`idgate token mint` signs with it)");
-        trusted.push(Trusted::new(key.public().clone(), Trust::Issuer));
-    }
-    accepted(settings, trusted)
-}
-
-/// The callers' keys that settings name.
-fn configured(settings: &Settings) -> Result<Vec<Trusted>, OpenError> {
-    let mut trusted = Vec::new();
-    for key in &settings.callers.trusted {
-        let trust = key.relying_party.clone().map_or(Trust::Issuer, Trust::Party);
-        let loaded = Trusted::load(&key.file, &trust).map_err(|error| OpenError::Key(key.file.clone(), error))?;
-        trusted.extend(loaded);
-    }
-    Ok(trusted)
-}
-
-fn accepted(settings: &Settings, trusted: Vec<Trusted>) -> Result<Callers, OpenError> {
-    let longest = SignedDuration::from_mins(i64::from(settings.callers.longest_minutes));
-    Callers::new(&settings.callers.audience, longest, trusted).map_err(OpenError::Callers)
 }
 
 /// Where the store's secret lies.

@@ -5,6 +5,7 @@
 //! person may be kept, nothing is.
 
 mod attempts;
+pub mod callers;
 pub mod consent;
 mod deadline;
 mod decide;
@@ -14,6 +15,7 @@ pub mod events;
 mod held;
 mod idempotency;
 mod once;
+mod outbound;
 pub mod pool;
 mod recheck;
 mod records;
@@ -42,7 +44,7 @@ pub use verify::{Answer, Ask, Outcome, Shown};
 pub use crate::age::{AgeThreshold, Counted, LeapDay};
 pub use crate::policy::{DataKind, Step, rules::SelfDeclaration};
 pub use crate::store::StoreError;
-pub use crate::tokens::callers::Caller;
+pub use crate::tokens::callers::{Caller, Certificate};
 pub use crate::tokens::{Rejected, Token};
 
 use crate::policy::{Facts, Misuse, RuleSet};
@@ -100,6 +102,8 @@ pub struct App {
     pub issuer: Issuer,
     /// Knows callers by their tokens.
     pub callers: Callers,
+    /// Keeps callers' keys fresh.
+    pub key_sources: callers::KeySources,
     /// The rules in force.
     pub rules: RuleSet,
     /// Reads pictures.
@@ -215,11 +219,6 @@ impl App {
     /// The time, read once a flow.
     pub fn now(&self) -> Timestamp {
         (self.clock)()
-    }
-
-    /// Who a bearer token belongs to.
-    pub fn authenticate(&self, bearer: &str) -> Result<Caller, Rejected> {
-        self.callers.verify(bearer, self.now())
     }
 
     /// The public keys of tokens, as JSON.

@@ -1,4 +1,4 @@
-//! What every call passes first: its row in the access table, its token, its deadline, its share of the memory bound.
+//! What every call passes first: its row in the access table, its token and rate, its deadline, its share of memory.
 //!
 //! A call that is denied never reaches a service, and its body is never read. The caller's own deadline, or the longest
 //! time for a call if that is shorter, holds for everything that follows; when it passes, or the caller leaves, the call
@@ -10,9 +10,12 @@ use super::Settings;
 use super::access::{self, Needs, Row};
 use super::budget::{ANONYMOUS_BYTES, Budget, Counted, Held, Meter};
 use super::pace::{Obstacle, Pace, Paced};
+use super::quota::{Class, Quotas};
 use super::status::{self, Denied};
 use super::streams::{Ending, Side};
-use crate::flows::{App, Caller, Deadline, Error};
+use super::tls::ClientCertificate;
+use crate::flows::callers::Unknown;
+use crate::flows::{App, Caller, Certificate, Deadline, Error};
 use crate::telemetry::Metrics;
 use http::{HeaderMap, Request, Response, header};
 use std::future::Future;
@@ -34,6 +37,7 @@ pub struct Gate {
     app: Arc<App>,
     metrics: Arc<Metrics>,
     budget: Arc<Budget>,
+    quotas: Quotas,
     longest: Duration,
     longest_stream: Duration,
     pace: Pace,
@@ -50,6 +54,7 @@ impl Gate {
             app,
             metrics,
             budget: Arc::new(budget),
+            quotas: Quotas::new(settings.quotas, Instant::now()),
             longest: Duration::from_secs(settings.call_seconds.into()),
             longest_stream: Duration::from_secs(settings.stream_seconds.into()),
             pace: settings.pace(),
@@ -75,19 +80,35 @@ impl Gate {
     }
 
     /// Who calls, if the row allows it; `None` where nobody needs to say.
-    fn admit(&self, row: Option<&Row>, headers: &HeaderMap) -> Result<Option<Caller>, Status> {
+    async fn admit(
+        &self,
+        row: Option<&Row>,
+        headers: &HeaderMap,
+        certificate: Option<&ClientCertificate>,
+        deadline: Deadline,
+    ) -> Result<Option<Caller>, Denied> {
         let row = row.ok_or(Denied::UnknownRpc)?;
         let (scope, purpose) = match row.needs {
             Needs::Nothing => return Ok(None),
             Needs::Scope(scope) => (scope, None),
             Needs::ScopeAndPurpose(scope, purpose) => (scope, Some(purpose)),
         };
-        let caller = self.app.authenticate(bearer(headers)?).map_err(Denied::BadToken)?;
+        let shown = certificate.map(|shown| Certificate { sha256: &shown.sha256, names: &shown.names });
+        let caller = self.app.caller(bearer(headers)?, shown, deadline).await.map_err(|unknown| match unknown {
+            Unknown::Rejected(rejected) => Denied::BadToken(rejected),
+            Unknown::KeysAway { retry_after } => Denied::KeysAway(retry_after),
+        })?;
+        let class = if row.pictures { Class::Pictures } else { Class::Others };
+        // Before the scope is looked at: whoever may not make a call may not make it often either.
+        self.quotas.take(&caller.relying_party, class, Instant::now()).map_err(|retry| {
+            self.metrics.refused(class.label());
+            Denied::TooFast(class, retry)
+        })?;
         if !caller.scopes.contains(&scope) {
-            return Err(Denied::MissingScope(scope).into());
+            return Err(Denied::MissingScope(scope));
         }
         if let Some(missing) = purpose.filter(|purpose| !caller.purposes.contains(purpose)) {
-            return Err(Denied::MissingPurpose(missing).into());
+            return Err(Denied::MissingPurpose(missing));
         }
         Ok(Some(caller))
     }
@@ -184,10 +205,11 @@ where
 {
     let begun = Instant::now();
     let row = access::row(request.uri().path());
-    let response = match gate.admit(row, request.headers()) {
-        Err(status) => Ok(status.into_http()),
+    let deadline = gate.deadline(request.headers());
+    let certificate = request.extensions().get::<ClientCertificate>();
+    let response = match gate.admit(row, request.headers(), certificate, deadline).await {
+        Err(denied) => Ok(status::denied(denied).into_http()),
         Ok(caller) => {
-            let deadline = gate.deadline(request.headers());
             let endless = row.is_some_and(|row| !row.bounded);
             let pictures = row.is_some_and(|row| row.pictures);
             let obstacle = caller.as_ref().filter(|_| pictures).map(|caller| gate.obstacle(caller, deadline));

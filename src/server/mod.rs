@@ -19,6 +19,7 @@ mod key;
 pub mod messages;
 mod pace;
 pub mod proto;
+pub mod quota;
 mod rights;
 mod service;
 pub mod status;
@@ -28,7 +29,7 @@ pub mod tls;
 mod wiped;
 
 use crate::flows::events::Cursor;
-use crate::flows::{App, Turns, webhooks};
+use crate::flows::{App, Turns, callers, webhooks};
 use age_gate::AgeGate;
 use connections::Incoming;
 use consent::Consents;
@@ -113,6 +114,8 @@ pub struct Settings {
     pub public_admin: bool,
     /// With which certificates TLS is spoken.
     pub tls: tls::Settings,
+    /// How many calls a second one relying party may make.
+    pub quotas: quota::Settings,
 }
 
 impl Settings {
@@ -160,12 +163,14 @@ const HEALTH_EVERY: Duration = Duration::from_millis(200);
 pub enum Unfit {
     /// gRPC would leave this machine without TLS.
     #[error(
-        "server.listen = {0}: pictures of documents would travel unencrypted. Set server.tls, or listen on 127.0.0.1;          set server.public_plain_text = true only where something before this server speaks TLS for it"
+        "server.listen = {0}: pictures of documents would travel unencrypted. Set server.tls, or listen on 127.0.0.1; \
+         set server.public_plain_text = true only where something before this server speaks TLS for it"
     )]
     PlainText(SocketAddr),
     /// The admin port would leave this machine.
     #[error(
-        "server.admin = {0}: the admin port speaks plain HTTP and asks nobody for a token. Listen on 127.0.0.1, or set          server.public_admin = true where only monitoring reaches it"
+        "server.admin = {0}: the admin port speaks plain HTTP and asks nobody for a token. Listen on 127.0.0.1, or set \
+         server.public_admin = true where only monitoring reaches it"
     )]
     Admin(SocketAddr),
     /// The files for TLS cannot be used.
@@ -249,6 +254,11 @@ impl Bound {
         }
 
         let current = tls.as_ref().map(Keeper::current);
+        let mut keeping = JoinSet::new();
+        for number in 0..app.key_sources.count() {
+            keeping.spawn(callers::keep_fresh(Arc::clone(&app), number));
+        }
+
         let incoming = Incoming::new(listener, &settings, current, Arc::clone(&app.metrics));
         let grpc = builder(&settings)
             .layer(NamesLayer)

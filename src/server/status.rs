@@ -5,6 +5,7 @@
 
 use super::budget::Over;
 use super::convert::BadField;
+use super::quota::Class;
 use crate::flows::{Error, Rejected, StoreError, Unread, Whose};
 use crate::terms::{Purpose, Scope};
 use std::collections::HashMap;
@@ -28,6 +29,10 @@ pub enum Denied {
     MissingScope(Scope),
     /// The token does not name a purpose.
     MissingPurpose(Purpose),
+    /// The token's key is not known, and callers' keys are missing.
+    KeysAway(Duration),
+    /// The relying party calls too often; when it may call again.
+    TooFast(Class, Duration),
     /// The caller's deadline has passed, or the call took longer than any may.
     Late,
 }
@@ -58,8 +63,24 @@ impl From<Denied> for Status {
                 let text = format!("the token needs the purpose `{purpose}`");
                 status(Code::PermissionDenied, "PURPOSE_MISSING", text, None)
             }
+            Denied::KeysAway(retry) => {
+                let text = "the keys of a token service cannot be had at this moment; try again";
+                status(Code::Unavailable, "CALLER_KEYS_UNAVAILABLE", text, Some(retry))
+            }
+            Denied::TooFast(class, retry) => {
+                let text = "this relying party calls too often; try again later";
+                status(Code::ResourceExhausted, quota_reason(class), text, Some(retry))
+            }
             Denied::Late => deadline(),
         }
+    }
+}
+
+/// The reason of a call that came too soon.
+const fn quota_reason(class: Class) -> &'static str {
+    match class {
+        Class::Pictures => "CALLER_PICTURES_PER_SECOND",
+        Class::Others => "CALLER_CALLS_PER_SECOND",
     }
 }
 

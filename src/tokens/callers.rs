@@ -1,61 +1,37 @@
-//! Who calls: relying parties are known by a bearer token that a configured key has signed.
+//! Who calls: relying parties are known by a bearer token that a trusted key has signed.
 //!
 //! A key is trusted for something ([`Trust`]): the key of one relying party speaks for that party alone and never for
-//! the operator, so that no party can name itself another. Scopes and purposes that are not known grant nothing.
+//! the operator, so that no party can name itself another. Two sources may use one name for their keys: each key is
+//! tried, and speaks for its own source only, so that none can shut out another. Scopes and purposes that are not known
+//! grant nothing. A token that is bound to a client certificate (RFC 8705), or whose key is, holds on connections with
+//! that certificate only.
+
+mod mint;
+mod trusted;
+
+pub use mint::{Mint, mint};
+pub use trusted::{Source, Trust, Trusted};
 
 use super::jws::{self, Period, Rejected};
-use super::keys::{KeyError, SigningKey, VerifyingKey};
-use super::{Token, TokenError, checked_name, files};
+use super::keys::{KeyError, VerifyingKey};
+use super::{SKEW, checked_name};
 use crate::terms::{Purpose, RelyingParty, Scope};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use quick_cache::sync::Cache;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use trusted::{Held, MAX_KEYS, Set};
 
 type Digest = [u8; 32];
 
-/// The type of the tokens that [`mint`] makes.
+/// The type of the tokens that [`mint()`] makes.
 const TYPE: &str = "JWT";
 /// The types that are accepted (RFC 7519, RFC 9068). Our age tokens are not among them.
 const TYPES: &[Option<&str>] = &[None, Some(TYPE), Some("jwt"), Some("at+jwt"), Some("application/at+jwt")];
-
-/// What a PEM file has before a key; there may be remarks above it (RFC 7468, 2). In JSON it does not occur: a JWK with
-/// a certificate holds it in another form (RFC 7517, 4.7).
-const PEM: &[u8] = b"-----BEGIN";
-
-/// What a key may say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trust {
-    /// The operator's own token service: any relying party, any scope.
-    Issuer,
-    /// The key of this relying party: itself only, and never the scope `admin`.
-    Party(RelyingParty),
-}
-
-/// A key that signs bearer tokens, and what it may say.
-#[derive(Debug, Clone)]
-pub struct Trusted {
-    key: VerifyingKey,
-    trust: Trust,
-}
-
-impl Trusted {
-    /// Trusts one key.
-    pub fn new(key: VerifyingKey, trust: Trust) -> Self {
-        Self { key, trust }
-    }
-
-    /// Trusts the keys in a file: one public key as PEM, or a JWK or JWKS. The content tells which, not the name.
-    pub fn load(path: &Path, trust: &Trust) -> Result<Vec<Self>, KeyError> {
-        let bytes = files::read_public(path)?;
-        let is_pem = bytes.windows(PEM.len()).any(|window| window == PEM);
-        let keys = if is_pem { vec![VerifyingKey::from_pem(&bytes)?] } else { VerifyingKey::from_jwks(&bytes)? };
-        Ok(keys.into_iter().map(|key| Self::new(key, trust.clone())).collect())
-    }
-}
 
 /// A caller whose token was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,15 +46,30 @@ pub struct Caller {
     pub expires_at: Timestamp,
 }
 
+/// The client certificate of a connection, after it was verified.
+#[derive(Debug, Clone, Copy)]
+pub struct Certificate<'a> {
+    /// SHA-256 of the certificate itself (DER).
+    pub sha256: &'a [u8; 32],
+    /// The names in it (DNS in small letters, and URIs).
+    pub names: &'a [String],
+}
+
 /// How many tokens are remembered whose signatures hold.
 const REMEMBERED: usize = 4096;
 
-/// A token that was accepted once: what it says, and when that holds. Nothing else about it can change while the server
-/// runs, so its signature is not checked at every call.
+/// A token that was accepted once: what it says, and when that holds. Nothing else about it can change while the keys
+/// stay the same, so its signature is not checked at every call.
 #[derive(Debug)]
 struct Known {
     caller: Caller,
     period: Period,
+    /// The keys that it was accepted with.
+    round: u64,
+    /// Whose key signed it.
+    source: usize,
+    /// The certificate that it is bound to.
+    thumbprint: Option<Digest>,
 }
 
 /// Accepts or rejects bearer tokens.
@@ -86,7 +77,10 @@ struct Known {
 pub struct Callers {
     audience: String,
     longest: SignedDuration,
-    trusted: Vec<Trusted>,
+    skew: SignedDuration,
+    production: bool,
+    sources: Vec<Source>,
+    held: RwLock<Arc<Held>>,
     /// By the SHA-256 of the token. Only what was accepted gets in, so that nobody without a token can fill it.
     known: Cache<Digest, Arc<Known>>,
 }
@@ -95,41 +89,154 @@ impl Callers {
     /// Accepts tokens for `audience` that live no longer than `longest`, signed by one of `trusted`.
     pub fn new(audience: &str, longest: SignedDuration, trusted: Vec<Trusted>) -> Result<Self, KeyError> {
         let audience = checked_name(audience).map_err(|_| KeyError::Malformed)?;
-        let names: BTreeSet<&str> = trusted.iter().map(|one| one.key.kid()).collect();
-        if names.len() != trusted.len() {
+        let mut held = Held::default();
+        let mut sources = Vec::with_capacity(trusted.len());
+        for Trusted { key, trust } in trusted {
+            sources.push(Source { trust, certificate: None });
+            held.sets.push(Set { keys: Arc::new([key]), until: Some(Timestamp::MAX) });
+        }
+        let callers = Self {
+            audience,
+            longest,
+            skew: SKEW,
+            production: false,
+            sources,
+            held: RwLock::new(Arc::new(held)),
+            known: Cache::new(REMEMBERED),
+        };
+        callers.distinct().map(|()| callers)
+    }
+
+    /// Lets clocks be that far apart.
+    pub fn with_skew(self, skew: SignedDuration) -> Self {
+        Self { skew, ..self }
+    }
+
+    /// Takes no keys that were made for development.
+    pub fn for_production(self) -> Self {
+        Self { production: true, ..self }
+    }
+
+    /// Trusts what a source says once its keys are known ([`Callers::renew`]). Its number.
+    pub fn trust(&mut self, source: Source) -> usize {
+        self.sources.push(source);
+        self.replace(|held| held.sets.push(Set::default()));
+        self.sources.len().saturating_sub(1)
+    }
+
+    /// The keys of a source from now on, which hold until then if nothing newer comes. Whether they are others than
+    /// before: if so, every token is looked at anew.
+    pub fn renew(&self, source: usize, keys: Vec<VerifyingKey>, until: Timestamp) -> Result<bool, KeyError> {
+        if keys.len() > MAX_KEYS {
+            return Err(KeyError::TooMany);
+        }
+        if self.production && keys.iter().any(VerifyingKey::development) {
+            return Err(KeyError::Development);
+        }
+        let names: BTreeSet<&str> = keys.iter().map(VerifyingKey::kid).collect();
+        if names.len() != keys.len() {
             return Err(KeyError::Duplicate);
         }
-        Ok(Self { audience, longest, trusted, known: Cache::new(REMEMBERED) })
+        let changed = self.replace(|held| held.renew(source, keys, until));
+        if changed {
+            self.known.clear();
+        }
+        Ok(changed)
+    }
+
+    /// Whether no two keys have one name. Among sources that change by themselves nobody can promise that, so it is asked
+    /// at the start only.
+    pub fn distinct(&self) -> Result<(), KeyError> {
+        let held = self.held();
+        let names: Vec<&str> = held.sets.iter().flat_map(|set| set.keys.iter()).map(VerifyingKey::kid).collect();
+        let distinct: BTreeSet<&str> = names.iter().copied().collect();
+        if distinct.len() == names.len() { Ok(()) } else { Err(KeyError::Duplicate) }
     }
 
     /// Whether a trusted key was made for development. Production settings must refuse that.
     pub fn development(&self) -> bool {
-        self.trusted.iter().any(|one| one.key.development())
+        self.held().sets.iter().any(|set| set.keys.iter().any(VerifyingKey::development))
     }
 
-    /// The caller that this bearer token (without the word `Bearer`) speaks for.
-    pub fn verify(&self, bearer: &str, now: Timestamp) -> Result<Caller, Rejected> {
+    /// Whether a source has no keys that hold: they never came, or they are too old. A token of a key that is not known
+    /// may then be a good one.
+    pub fn incomplete(&self, now: Timestamp) -> bool {
+        self.held().sets.iter().any(|set| !set.holds(now))
+    }
+
+    /// The caller that this bearer token (without the word `Bearer`) speaks for, on a connection with this client
+    /// certificate.
+    pub fn verify(
+        &self,
+        bearer: &str,
+        certificate: Option<Certificate<'_>>,
+        now: Timestamp,
+    ) -> Result<Caller, Rejected> {
+        let held = self.held();
         let name: Digest = Sha256::digest(bearer).into();
-        if let Some(known) = self.known.get(&name) {
-            known.period.check(self.longest, now)?;
-            return Ok(known.caller.clone());
+        let known = match self.known.get(&name).filter(|known| known.round == held.round) {
+            Some(known) => known,
+            None => {
+                let known = Arc::new(self.open(&held, bearer, now)?);
+                self.known.insert(name, Arc::clone(&known));
+                known
+            }
+        };
+        known.period.check_within(self.skew, self.longest, now)?;
+        let (Some(source), Some(set)) = (self.sources.get(known.source), held.sets.get(known.source)) else {
+            return Err(Rejected::UnknownKey);
+        };
+        if !set.holds(now) {
+            return Err(Rejected::UnknownKey);
         }
-        let known = self.open(bearer, now)?;
-        let caller = known.caller.clone();
-        self.known.insert(name, Arc::new(known));
-        Ok(caller)
+        let shown = certificate.as_ref();
+        let bound = known.thumbprint.is_none_or(|bound| shown.is_some_and(|shown| *shown.sha256 == bound));
+        let named =
+            source.certificate.as_ref().is_none_or(|name| shown.is_some_and(|shown| shown.names.contains(name)));
+        if bound && named { Ok(known.caller.clone()) } else { Err(Rejected::WrongCertificate) }
     }
 
-    fn open(&self, bearer: &str, now: Timestamp) -> Result<Known, Rejected> {
-        let named = |kid: &str| self.trusted.iter().find(|one| one.key.kid() == kid);
-        let (claims, key) = jws::open::<Claims>(bearer, TYPES, |kid| named(kid).map(|one| &one.key))?;
-        let trust = &named(key.kid()).ok_or(Rejected::UnknownKey)?.trust;
+    fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn replace<T>(&self, change: impl FnOnce(&mut Held) -> T) -> T {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut held))
+    }
+
+    /// Opens a token with the key that it names; where several sources use that name, with each of them.
+    fn open(&self, held: &Held, bearer: &str, now: Timestamp) -> Result<Known, Rejected> {
+        let kid = jws::stated_key(bearer)?;
+        let mut why = Rejected::UnknownKey;
+        for (number, source) in self.sources.iter().enumerate() {
+            let set = held.sets.get(number).filter(|set| set.holds(now));
+            let Some(key) = set.and_then(|set| set.keys.iter().find(|key| key.kid() == kid)) else { continue };
+            let opened = jws::open::<Claims>(bearer, TYPES, |_| Some(key)).map(|(claims, _)| claims);
+            match opened.and_then(|claims| self.judge(claims, &source.trust, now)) {
+                Ok((caller, period, thumbprint)) => {
+                    return Ok(Known { caller, period, round: held.round, source: number, thumbprint });
+                }
+                // What a key that did sign it was told is the better answer.
+                Err(Rejected::BadSignature | Rejected::WrongAlgorithm) if why != Rejected::UnknownKey => {}
+                Err(rejected) => why = rejected,
+            }
+        }
+        Err(why)
+    }
+
+    fn judge(
+        &self,
+        claims: Claims,
+        trust: &Trust,
+        now: Timestamp,
+    ) -> Result<(Caller, Period, Option<Digest>), Rejected> {
         if !claims.aud.ok_or(Rejected::MissingClaim)?.names(&self.audience) {
             return Err(Rejected::WrongAudience);
         }
         let expires = claims.exp.ok_or(Rejected::MissingClaim)?;
         let period = Period { issued: claims.iat, not_before: claims.nbf, expires };
-        let expires_at = period.check(self.longest, now)?;
+        let expires_at = period.check_within(self.skew, self.longest, now)?;
         let relying_party: RelyingParty =
             claims.sub.ok_or(Rejected::MissingClaim)?.parse().map_err(|_| Rejected::BadClaim)?;
         let scopes: BTreeSet<Scope> = claims.scope.split(' ').filter_map(|word| word.parse().ok()).collect();
@@ -138,8 +245,9 @@ impl Callers {
         {
             return Err(Rejected::BadClaim);
         }
+        let thumbprint = claims.cnf.map(|cnf| cnf.sha256()).transpose()?;
         let purposes = claims.purposes.iter().filter_map(|word| word.parse().ok()).collect();
-        Ok(Known { caller: Caller { relying_party, scopes, purposes, expires_at }, period })
+        Ok((Caller { relying_party, scopes, purposes, expires_at }, period, thumbprint))
     }
 }
 
@@ -155,6 +263,24 @@ struct Claims {
     scope: String,
     #[serde(default)]
     purposes: Vec<String>,
+    cnf: Option<Confirmation>,
+}
+
+/// What a token is bound to (RFC 7800). Another way of binding than by certificate cannot be checked here, and what is
+/// bound must not pass as if it were not.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Confirmation {
+    /// RFC 8705, 3.1.
+    #[serde(rename = "x5t#S256")]
+    certificate: String,
+}
+
+impl Confirmation {
+    fn sha256(&self) -> Result<Digest, Rejected> {
+        let bytes = URL_SAFE_NO_PAD.decode(&self.certificate).map_err(|_| Rejected::BadClaim)?;
+        bytes.try_into().map_err(|_| Rejected::BadClaim)
+    }
 }
 
 /// `aud` is one name or a list of names (RFC 7519, 4.1.3).
@@ -172,43 +298,4 @@ impl OneOrMore {
             Self::More(names) => names.iter().any(|name| name == audience),
         }
     }
-}
-
-/// What a bearer token is to say.
-#[derive(Debug, Clone)]
-pub struct Mint {
-    /// Whom it speaks for.
-    pub relying_party: RelyingParty,
-    /// The audience that the server is configured with.
-    pub audience: String,
-    /// What it allows.
-    pub scopes: Vec<Scope>,
-    /// What it allows that for.
-    pub purposes: Vec<Purpose>,
-    /// How long it lives.
-    pub ttl: SignedDuration,
-}
-
-/// Makes a bearer token: for development, and for operators without a token service of their own.
-pub fn mint(key: &SigningKey, mint: &Mint, now: Timestamp) -> Result<Token, TokenError> {
-    #[derive(Serialize)]
-    struct Minted<'a> {
-        sub: &'a RelyingParty,
-        aud: &'a str,
-        iat: i64,
-        exp: i64,
-        scope: String,
-        #[serde(skip_serializing_if = "<[Purpose]>::is_empty")]
-        purposes: &'a [Purpose],
-    }
-    let iat = now.as_second();
-    let exp = iat.saturating_add(mint.ttl.as_secs());
-    let expires_at = Timestamp::from_second(exp).map_err(|_| TokenError::Lifetime)?;
-    if exp <= iat {
-        return Err(TokenError::Lifetime);
-    }
-    let scope = mint.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ");
-    let audience = checked_name(&mint.audience)?;
-    let claims = Minted { sub: &mint.relying_party, aud: &audience, iat, exp, scope, purposes: &mint.purposes };
-    Ok(Token { text: jws::sign(key, TYPE, &claims)?, expires_at })
 }

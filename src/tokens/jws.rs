@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 /// The longest token that is looked at.
 pub const MAX_TOKEN: usize = 8 * 1024;
-/// How far two clocks may be apart.
+/// How far the clocks of our own servers may be apart.
 pub const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
 /// Why a token was not accepted. Says nothing of what was in it.
@@ -60,6 +60,9 @@ pub enum Rejected {
     /// It would be valid for longer than allowed.
     #[error("the token is valid for longer than allowed")]
     LifetimeTooLong,
+    /// It, or its key, is bound to a client certificate that this connection does not have.
+    #[error("the token is bound to a client certificate that this connection does not have")]
+    WrongCertificate,
 }
 
 /// All that a header may hold. Certificate thumbprints are harmless and common; they are not used.
@@ -122,6 +125,20 @@ pub(super) fn stated_type(token: &str) -> Option<String> {
     head.typ
 }
 
+/// The name of the key that a token's header states, unverified; empty if it states none.
+pub(super) fn stated_key(token: &str) -> Result<String, Rejected> {
+    Ok(head_of(token, MAX_TOKEN)?.kid.unwrap_or_default())
+}
+
+fn head_of(token: &str, longest: usize) -> Result<Head, Rejected> {
+    if token.len() > longest {
+        return Err(Rejected::TooLarge);
+    }
+    let (head, _) = token.split_once('.').ok_or(Rejected::Malformed)?;
+    let head = URL_SAFE_NO_PAD.decode(head).map_err(|_| Rejected::Malformed)?;
+    serde_json::from_slice(&head).map_err(|_| Rejected::Malformed)
+}
+
 /// The key that a token's header names, if that header is in order.
 fn key_of<'k>(
     token: &str,
@@ -129,12 +146,7 @@ fn key_of<'k>(
     longest: usize,
     find: impl FnOnce(&str) -> Option<&'k VerifyingKey>,
 ) -> Result<&'k VerifyingKey, Rejected> {
-    if token.len() > longest {
-        return Err(Rejected::TooLarge);
-    }
-    let (head, _) = token.split_once('.').ok_or(Rejected::Malformed)?;
-    let head = URL_SAFE_NO_PAD.decode(head).map_err(|_| Rejected::Malformed)?;
-    let head: Head = serde_json::from_slice(&head).map_err(|_| Rejected::Malformed)?;
+    let head = head_of(token, longest)?;
     let key = find(head.kid.as_deref().unwrap_or_default()).ok_or(Rejected::UnknownKey)?;
     if head.alg != key.algorithm().as_str() {
         return Err(Rejected::WrongAlgorithm);
@@ -175,14 +187,24 @@ pub(super) struct Period {
 impl Period {
     /// Judges the period at `now`, with [`SKEW`] to the token's favour, and returns the end of it.
     pub(super) fn check(&self, longest: SignedDuration, now: Timestamp) -> Result<Timestamp, Rejected> {
+        self.check_within(SKEW, longest, now)
+    }
+
+    /// Judges the period at `now`, with `skew` to the token's favour, and returns the end of it.
+    pub(super) fn check_within(
+        &self,
+        skew: SignedDuration,
+        longest: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Timestamp, Rejected> {
         let instant = |second: i64| Timestamp::from_second(second).map_err(|_| Rejected::BadClaim);
         let expires = instant(self.expires)?;
         let issued = self.issued.map(instant).transpose()?;
         let not_before = self.not_before.map(instant).transpose()?;
-        if now.duration_since(expires) >= SKEW {
+        if now.duration_since(expires) >= skew {
             return Err(Rejected::Expired);
         }
-        if [issued, not_before].into_iter().flatten().any(|start| start.duration_since(now) > SKEW) {
+        if [issued, not_before].into_iter().flatten().any(|start| start.duration_since(now) > skew) {
             return Err(Rejected::NotYetValid);
         }
         let start = issued.unwrap_or(now);
@@ -190,7 +212,7 @@ impl Period {
             return Err(Rejected::BadClaim);
         }
         // Counted from the issue if it is stated; what is left may in no case be longer, whatever was stated.
-        let longest_seen = expires.duration_since(start).max(expires.duration_since(now).saturating_sub(SKEW));
+        let longest_seen = expires.duration_since(start).max(expires.duration_since(now).saturating_sub(skew));
         if longest_seen > longest { Err(Rejected::LifetimeTooLong) } else { Ok(expires) }
     }
 }

@@ -4,6 +4,7 @@
 //! Keys made for development carry the prefix `dev-` and say so; production settings refuse them. The private part is
 //! overwritten when dropped, is never shown, and never leaves this module but into a private file.
 
+use super::rsa;
 use crate::secret::Sensitive;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -13,7 +14,7 @@ use aws_lc_rs::signature::{
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, KeyOperations, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
@@ -34,6 +35,8 @@ pub enum Algorithm {
     EdDsa,
     /// ECDSA over P-256 with SHA-256.
     Es256,
+    /// RSA with PKCS#1 padding and SHA-256: accepted from others, never used to sign.
+    Rs256,
 }
 
 impl Algorithm {
@@ -42,6 +45,7 @@ impl Algorithm {
         match self {
             Self::EdDsa => "EdDSA",
             Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
         }
     }
 
@@ -49,6 +53,7 @@ impl Algorithm {
         match self {
             Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
             Self::Es256 => jsonwebtoken::Algorithm::ES256,
+            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
         }
     }
 }
@@ -63,7 +68,7 @@ pub enum KeyError {
     #[error("a private key file can be read by others; set it to 0600")]
     Permissions,
     /// It is no key in a form that idgate reads.
-    #[error("not a key that idgate reads: Ed25519 or P-256, as PKCS#8 PEM, public key PEM, JWK or JWKS")]
+    #[error("not a key that idgate reads: Ed25519, P-256 or public RSA of 2048 to 4096 bits; PEM, JWK or JWKS")]
     Malformed,
     /// A private or shared secret key where a public one belongs.
     #[error("a private key was given where a public key belongs")]
@@ -74,6 +79,15 @@ pub enum KeyError {
     /// There are keys already, or keys for development and production in one place.
     #[error("the directory holds other keys already")]
     Occupied,
+    /// More keys in one place than are read.
+    #[error("more keys in one place than are read")]
+    TooMany,
+    /// A key that was made for development, in production.
+    #[error("a key that was made for development")]
+    Development,
+    /// Keys of that algorithm sign nothing here.
+    #[error("idgate signs with Ed25519 or P-256 keys only")]
+    VerifiesOnly,
     /// The system gave no randomness.
     #[error("no key could be generated")]
     Generation,
@@ -104,8 +118,13 @@ impl VerifyingKey {
         if let Some(raw) = der.strip_prefix(ED25519_SPKI) {
             return Self::from_raw(Algorithm::EdDsa, raw, None, "");
         }
-        let raw = der.strip_prefix(P256_SPKI).ok_or(KeyError::Malformed)?;
-        Self::from_raw(Algorithm::Es256, raw, None, "")
+        if let Some(raw) = der.strip_prefix(P256_SPKI) {
+            return Self::from_raw(Algorithm::Es256, raw, None, "");
+        }
+        match rsa::parts(&der) {
+            Some((modulus, exponent)) if rsa::fit(modulus, exponent) => Self::from_rsa(modulus, exponent, None),
+            _ => Err(KeyError::Malformed),
+        }
     }
 
     /// Reads the public keys of a JWK or JWKS document. Keys of other algorithms are passed over, but there must be one
@@ -133,7 +152,21 @@ impl VerifyingKey {
             let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyError::Malformed)?;
             <[u8; 32]>::try_from(bytes).map_err(|_| KeyError::Malformed)
         };
+        let for_signing = jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature);
+        let verifies = jwk.common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
+        let named = |algorithm: Algorithm| jwk.common.key_algorithm.is_none_or(|named| named == algorithm.jwt().into());
+        if !for_signing || !verifies {
+            return Ok(None);
+        }
         let (algorithm, raw) = match &jwk.algorithm {
+            AlgorithmParameters::RSA(key) if named(Algorithm::Rs256) => {
+                let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyError::Malformed);
+                let (modulus, exponent) = (bytes(&key.n)?, bytes(&key.e)?);
+                if !rsa::fit(&modulus, &exponent) {
+                    return Ok(None);
+                }
+                return Self::from_rsa(&modulus, &exponent, jwk.common.key_id.clone()).map(Some);
+            }
             AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
                 (Algorithm::EdDsa, part(&key.x)?.to_vec())
             }
@@ -142,9 +175,7 @@ impl VerifyingKey {
             }
             _ => return Ok(None),
         };
-        let for_this = jwk.common.key_algorithm.is_none_or(|named| named == algorithm.jwt().into());
-        let for_signing = jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature);
-        if !for_this || !for_signing {
+        if !named(algorithm) {
             return Ok(None);
         }
         Self::from_raw(algorithm, &raw, jwk.common.key_id.clone(), "").map(Some)
@@ -154,9 +185,24 @@ impl VerifyingKey {
         let (known, decoding): (&'static dyn signature::VerificationAlgorithm, _) = match algorithm {
             Algorithm::EdDsa => (&signature::ED25519, DecodingKey::from_ed_der(raw)),
             Algorithm::Es256 => (&ECDSA_P256_SHA256_FIXED, DecodingKey::from_ec_der(raw)),
+            Algorithm::Rs256 => return Err(KeyError::Malformed),
         };
         // Refuses wrong lengths and points that are not on the curve.
         ParsedPublicKey::new(known, raw).map_err(|_| KeyError::Malformed)?;
+        Self::called(algorithm, decoding, name, prefix)
+    }
+
+    fn from_rsa(modulus: &[u8], exponent: &[u8], name: Option<String>) -> Result<Self, KeyError> {
+        Self::called(Algorithm::Rs256, DecodingKey::from_rsa_raw_components(modulus, exponent), name, "")
+    }
+
+    /// A key under its given name, or under its thumbprint.
+    fn called(
+        algorithm: Algorithm,
+        decoding: DecodingKey,
+        name: Option<String>,
+        prefix: &str,
+    ) -> Result<Self, KeyError> {
         let bare = Jwk::from_decoding_key(&decoding, Some(algorithm.jwt()));
         let mut jwk = bare.map_err(|_| KeyError::Malformed)?;
         let kid = match name {
@@ -190,6 +236,11 @@ impl VerifyingKey {
     pub(super) fn jwk(&self) -> &Jwk {
         &self.jwk
     }
+
+    /// Whether it is the same key under the same name.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        self.jwk == other.jwk
+    }
 }
 
 impl fmt::Debug for VerifyingKey {
@@ -217,6 +268,7 @@ impl SigningKey {
         let document = match algorithm {
             Algorithm::EdDsa => Ed25519KeyPair::generate_pkcs8v1(&random),
             Algorithm::Es256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
+            Algorithm::Rs256 => return Err(KeyError::VerifiesOnly),
         };
         let document = document.map_err(|_| KeyError::Generation)?;
         let body = Sensitive::new(STANDARD.encode(document.as_ref()));

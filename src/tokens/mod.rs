@@ -12,6 +12,7 @@ pub mod keys;
 pub mod links;
 pub mod receipts;
 mod rights;
+mod rsa;
 #[cfg(test)]
 mod tests;
 

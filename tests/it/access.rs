@@ -13,7 +13,7 @@ use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
 /// Every RPC of the package with the comment above it.
-fn rpcs() -> Vec<(String, String)> {
+pub fn rpcs() -> Vec<(String, String)> {
     let set = FileDescriptorSet::decode(DESCRIPTOR_SET).unwrap();
     let ours = set.file.iter().filter(|file| file.package() == "idgate.v1");
     ours.flat_map(|file| {
@@ -55,7 +55,7 @@ async fn refusal(world: &World, path: &str, bearer: Option<&str>) -> (Code, Stri
 }
 
 /// What opens a row, and whether it needs anything.
-fn opened_by(path: &str) -> Option<(Scope, Option<Purpose>)> {
+pub fn opened_by(path: &str) -> Option<(Scope, Option<Purpose>)> {
     match row(path).unwrap().needs {
         Needs::Nothing => None,
         Needs::Scope(scope) => Some((scope, None)),

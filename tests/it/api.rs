@@ -27,7 +27,7 @@ fn header(key: &str, image_bytes: usize) -> Part {
 
 async fn stream(world: &World, parts: Vec<Part>) -> Result<CheckAgeResponse, Status> {
     let messages: Vec<_> = parts.into_iter().map(|part| CheckAgeStreamRequest { part: Some(part) }).collect();
-    let request = world.authorized(SHOP, tokio_stream::iter(messages));
+    let request = world.authorized_stream(SHOP, tokio_stream::iter(messages));
     let answer = world.age_gate().check_age_stream(request).await?;
     Ok(answer.into_inner().answer.unwrap())
 }

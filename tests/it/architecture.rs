@@ -64,13 +64,13 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("redis", &["store/shared.rs", "store/shared/"]),
     ("rustix", &["flows/pool/priority.rs"]),
     ("redb", &["store/embedded"]),
-    ("hyper", &["flows/webhooks/client.rs"]),
-    ("hyper_util", &["flows/webhooks/client.rs"]),
-    ("hyper_rustls", &["flows/webhooks/client.rs"]),
-    // TLS is spoken in two places: as a client to webhooks, as a server to callers.
-    ("rustls", &["flows/webhooks/client.rs", "server/tls/"]),
+    ("hyper", &["flows/outbound.rs"]),
+    ("hyper_util", &["flows/outbound.rs"]),
+    ("hyper_rustls", &["flows/outbound.rs"]),
+    // TLS is spoken in two places: as a client to webhooks and to where callers' keys are, as a server to callers.
+    ("rustls", &["flows/outbound.rs", "server/tls/"]),
     ("webpki", &["server/tls/"]),
-    ("webpki_roots", &["flows/webhooks/client.rs"]),
+    ("webpki_roots", &["flows/outbound.rs"]),
 ];
 
 /// Where a gRPC `Status` is made.

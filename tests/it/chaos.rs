@@ -252,6 +252,7 @@ async fn nothing_acknowledged_is_lost_or_done_twice_while_everything_breaks() {
     let acknowledged = seconds("IDGATE_CHAOS_ACKNOWLEDGED", settings.store.redis.acknowledged_replicas.into());
     settings.store.redis.acknowledged_replicas = acknowledged.try_into().unwrap();
     settings.server.heartbeat_seconds = 1;
+    settings.log.filter = "trace".to_owned();
     let servers = Servers::start(home.path(), &settings);
     let begun = Instant::now();
     let end = begun + Duration::from_secs(window + 10);
@@ -344,7 +345,11 @@ async fn nothing_acknowledged_is_lost_or_done_twice_while_everything_breaks() {
     println!("  complaints in the logs: {} {:#?}", complaints.len(), complaints.iter().take(5).collect::<Vec<_>>());
     println!("  lost: {lost:#?}\n  untold: {untold:#?}\n  wrong: {:#?}", ledger.wrong.lock().unwrap());
 
+    let (leaks, lines): (Vec<_>, Vec<_>) = servers.running.iter().map(fleet::Server::leaks).unzip();
+    println!("  lines in the logs: {}, leaks: {leaks:?}", lines.iter().sum::<usize>());
+
     drop((servers, redis, past));
+    assert!(leaks.iter().all(Vec::is_empty) && lines.iter().all(|count| *count > 0));
     assert!(lost.is_empty() && untold.is_empty());
     assert_eq!((count(&ledger.spent_twice), given_twice, used_twice, count(&ledger.over_limit)), (0, 0, 0, 0));
     assert_eq!((ids.len(), missed, out_of_order), (told.len(), 0, 0));

@@ -60,7 +60,7 @@ fn production_starts_with_its_own_keys_and_nothing_less() {
     };
     assert!(keys::mint(&settings, None, bearer()).is_err(), "there is no development key");
     let token = keys::mint(&settings, Some(&callers.join("current.pem")), bearer()).unwrap();
-    assert_eq!(app.authenticate(token.as_str()).unwrap().relying_party.as_str(), "shop");
+    assert_eq!(app.callers.verify(token.as_str(), None, app.now()).unwrap().relying_party.as_str(), "shop");
     let before = app.jwks();
     drop(app);
     keys::rotate(&signing).unwrap();
@@ -166,7 +166,7 @@ fn a_check_refuses_what_serving_refuses_and_makes_nothing() {
         .or_else(|error| if matches!(error, OpenError::Models(..)) { Ok(()) } else { Err(error) })
         .unwrap();
     assert!(!fresh.data_dir.exists(), "nothing was made");
-    let trust = |file: std::path::PathBuf| config::TrustedKey { file, relying_party: None };
+    let trust = |file: std::path::PathBuf| config::TrustedKey { file, ..config::TrustedKey::default() };
     refused("nowhere.pem", &|settings| settings.callers.trusted = vec![trust("nowhere.pem".into())]);
     let twice = directory.path().join("twice");
     std::fs::write(&twice, keys::generate(&directory.path().join("keys"), Signature::EdDsa).unwrap()).unwrap();
@@ -194,7 +194,7 @@ fn a_callers_key_is_told_by_its_content_whatever_its_name() {
     let pem = "a remark\n-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
     let file = directory.path().join("shop.pub");
     std::fs::write(&file, pem).unwrap();
-    settings.callers.trusted = vec![config::TrustedKey { file, relying_party: None }];
+    settings.callers.trusted = vec![config::TrustedKey { file, ..config::TrustedKey::default() }];
     open(&settings).unwrap();
 }
 

@@ -327,7 +327,7 @@ async fn while_the_store_is_away_everything_else_is_refused_with_a_time_to_try_a
     let (age, consents, rights) = (world.age_gate(), world.consents(), world.rights());
     macro_rules! refused {
         ($client:expr, $method:ident, $message:expr) => {
-            away(stringify!($method), $client.clone().$method(world.authorized(SHOP, $message)).await)
+            away(stringify!($method), $client.clone().$method(world.authorized_stream(SHOP, $message)).await)
         };
     }
     refused!(age, check_age, ask("new", "key-2", &format!("read {}", born(30, 0))));

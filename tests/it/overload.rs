@@ -155,7 +155,7 @@ fn chunk(bytes: usize) -> CheckAgeStreamRequest {
 /// Begins to send a picture in pieces. It ends when the sender is dropped.
 fn begin(world: &World) -> (Sender<CheckAgeStreamRequest>, JoinHandle<Result<(), Status>>) {
     let (sender, parts) = channel(1);
-    let request = world.authorized(SHOP, ReceiverStream::new(parts));
+    let request = world.authorized_stream(SHOP, ReceiverStream::new(parts));
     let mut client = world.age_gate();
     (sender, tokio::spawn(async move { client.check_age_stream(request).await.map(drop) }))
 }

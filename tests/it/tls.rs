@@ -64,7 +64,7 @@ async fn calls_and_pictures_go_over_tls() {
     })];
     parts.extend(large.as_bytes().chunks(50_000).map(|chunk| Part::Chunk(chunk.to_vec())));
     let messages: Vec<_> = parts.into_iter().map(|part| CheckAgeStreamRequest { part: Some(part) }).collect();
-    let request = world.authorized(SHOP, tokio_stream::iter(messages));
+    let request = world.authorized_stream(SHOP, tokio_stream::iter(messages));
     let streamed = AgeGateServiceClient::new(channel).check_age_stream(request).await.unwrap().into_inner();
     assert!(allowed(&Ok(streamed.answer.unwrap())));
     let calls = (0..50).map(|n| {

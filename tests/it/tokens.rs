@@ -173,7 +173,7 @@ fn an_age_token_is_no_bearer_token_and_the_other_way_round() {
     let bearer = mint(&key, &wanted(), at(0)).unwrap();
     let issuer = Issuer::new("https://gate.example", KeyRing::new(same, None, vec![]).unwrap()).unwrap();
     let age = issuer.issue(grant(), &audience(), decision(), at(0), minutes(10)).unwrap();
-    assert_eq!(callers.verify(age.as_str(), at(0)), Err(Rejected::WrongType));
+    assert_eq!(callers.verify(age.as_str(), None, at(0)), Err(Rejected::WrongType));
     assert_eq!(issuer.verify(bearer.as_str(), &shop(), at(0)).unwrap_err(), Rejected::WrongType);
 }
 

@@ -12,10 +12,11 @@ mod position;
 mod schedule;
 pub mod signing;
 
-pub use client::ClientError;
+pub use super::outbound::ClientError;
 pub use delivery::deliver;
 
 use super::events::Wanted;
+use super::outbound;
 use crate::secret::Sensitive;
 use crate::terms::{EventKind, Malformed, RelyingParty};
 use client::Client;
@@ -70,7 +71,7 @@ impl Settings {
 
     /// Whether the address is one that events may be posted to: https, or with `plain` also http.
     pub fn allowed(&self, plain: bool) -> bool {
-        client::target(&self.url).is_ok_and(|(_, tls)| tls || plain)
+        outbound::target(&self.url).is_ok_and(|(_, tls)| tls || plain)
     }
 }
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a server that is killed stays away for a while")]
 
+use crate::support::canaries::{scanner, without_time};
 use crate::support::faults::seeded;
 use crate::support::process::Process;
 use crate::support::redis::free_port;
@@ -49,6 +50,13 @@ impl Server {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let bad = |line: &&str| line.contains("ERROR") || line.contains("panicked");
         log.lines().filter(bad).map(str::to_owned).collect()
+    }
+
+    /// What it wrote of people or of tokens, at the most verbose level; and how many lines it wrote.
+    pub fn leaks(&self) -> (Vec<String>, usize) {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let leak = |line: &&str| scanner().tells(without_time(line)).is_some();
+        (log.lines().filter(leak).map(str::to_owned).collect(), log.lines().count())
     }
 }
 
@@ -126,6 +134,8 @@ impl Caller {
             ttl: SignedDuration::from_hours(1),
         };
         let bearer = format!("Bearer {}", mint(&key, &wanted, Timestamp::now()).unwrap().as_str());
+        // What every subject here is called, but for a random number.
+        scanner().add("subject-");
         let channel = |server: &Server| {
             let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
             endpoint.connect_timeout(Duration::from_secs(1)).connect_lazy()

@@ -1,6 +1,7 @@
 //! What rights requests leave behind: in no file, no event, no figure and no line of the log anything of who asked or of
 //! what they showed.
 
+use crate::support::canaries::scanner;
 use crate::support::rights::{
     STAFF, accepted, asks, card, code, declaration, done, guardian, not_accepted, other_than, pass, permission, points,
     refused, reviewed, session,
@@ -15,10 +16,6 @@ use idgate::server::proto::{
 use idgate::store::Partition;
 use jiff::SignedDuration;
 use sha2::Digest as _;
-use std::io::Write;
-use std::sync::{Mutex, OnceLock};
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::SubscriberExt as _;
 
 /// What must never be found: names that the relying party gave, values that somebody said or that were on file, dates of
 /// birth in every form they could be written in.
@@ -50,29 +47,6 @@ const CANARIES: &[&str] = &[
 
 const WAYS: [Vouched; 3] = [Vouched::Session, Vouched::Phone, Vouched::Email];
 
-/// Every line that anything in this process logs, from the first call on.
-fn log() -> &'static Mutex<Vec<u8>> {
-    static LOG: OnceLock<Mutex<Vec<u8>>> = OnceLock::new();
-    static STARTED: OnceLock<()> = OnceLock::new();
-    struct Line;
-    impl Write for Line {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            LOG.get_or_init(Mutex::default).lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    STARTED.get_or_init(|| {
-        let filter = Targets::new().with_default(LevelFilter::INFO).with_target("idgate", LevelFilter::TRACE);
-        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| Line);
-        let subscriber = tracing_subscriber::registry().with(filter).with(layer);
-        tracing::subscriber::set_global_default(subscriber).unwrap();
-    });
-    LOG.get_or_init(Mutex::default)
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -97,7 +71,7 @@ async fn left(world: &World) -> Vec<(&'static str, Vec<u8>)> {
     }
     let events = format!("{:?}", world.told().await);
     let metrics = world.http("/metrics").await.1;
-    let log = log().lock().unwrap().clone();
+    let log = scanner().log();
     vec![
         ("the files", world.everything_written()),
         ("the audit", entries.into_bytes()),
@@ -263,7 +237,7 @@ async fn live(world: &World, clock: &TurnedClock, secrets: &mut Secrets) {
 }
 
 async fn world() -> (World, TurnedClock) {
-    log();
+    scanner();
     let clock = TurnedClock::at("2026-11-22T03:00:00Z");
     let wound = clock.clone();
     let set = |settings: &mut idgate::config::Settings| {

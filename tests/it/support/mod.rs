@@ -1,8 +1,10 @@
 //! A fresh world for each test: a real server on a free port, with a store of its own and a scripted reader.
 
+pub mod canaries;
 mod consent;
 pub mod faults;
 pub mod frames;
+mod jwks;
 pub mod process;
 mod receiver;
 pub mod redis;
@@ -12,6 +14,7 @@ mod store;
 pub mod tls;
 
 pub use consent::{Asked, TurnedClock, kinds, purposes};
+pub use jwks::KeyServer;
 pub use receiver::{Post, Receiver};
 pub use script::Script;
 pub use store::Wilful;
@@ -50,6 +53,7 @@ pub struct World {
     directory: TempDir,
     stop: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Result<(), ServeError>>,
+    watch: canaries::Watch,
 }
 
 impl World {
@@ -60,6 +64,7 @@ impl World {
 
     /// A server with other settings, or other parts.
     pub async fn with(set: impl FnOnce(&mut Settings), alter: impl FnOnce(&mut App)) -> Self {
+        canaries::scanner();
         let directory = TempDir::new().unwrap();
         let mut settings = Settings::load(None).unwrap();
         settings.data_dir = directory.path().join("data");
@@ -131,6 +136,7 @@ impl World {
 
     async fn serve(directory: TempDir, settings: Settings, script: Arc<Script>, app: App) -> Self {
         let app = Arc::new(app);
+        let watch = canaries::Watch(Arc::clone(&app.metrics));
         let bound = server::bind(settings.server.clone(), Arc::clone(&app)).await.unwrap();
         let (address, admin) = (bound.address().unwrap(), bound.admin_address().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -141,7 +147,7 @@ impl World {
             true => endpoint.connect_lazy(),
             false => endpoint.connect().await.unwrap(),
         };
-        Self { settings, address, admin, script, channel, app, directory, stop: Some(stop), serving }
+        Self { settings, address, admin, script, channel, app, directory, stop: Some(stop), serving, watch }
     }
 
     /// A second server on the same store, with the same keys and secrets.
@@ -182,7 +188,10 @@ impl World {
 
     /// Waits until the server has ended.
     pub async fn ended(self) -> Result<(), ServeError> {
-        self.serving.await.unwrap()
+        let Self { serving, watch, .. } = self;
+        let ended = serving.await.unwrap();
+        drop(watch);
+        ended
     }
 
     pub fn age_gate(&self) -> AgeGateServiceClient<Channel> {
@@ -207,7 +216,13 @@ impl World {
     }
 
     /// The request with a token that opens everything, for this relying party.
-    pub fn authorized<T>(&self, party: &str, message: T) -> Request<T> {
+    pub fn authorized<T: prost::Message>(&self, party: &str, message: T) -> Request<T> {
+        canaries::scanner().add_message(&message.encode_to_vec());
+        self.authorized_stream(party, message)
+    }
+
+    /// The same for a stream of messages, or for anything else.
+    pub fn authorized_stream<T>(&self, party: &str, message: T) -> Request<T> {
         let bearer = self.bearer("idgate", party, Scope::ALL, &[Purpose::DobExtraction]);
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", bearer.parse().unwrap());

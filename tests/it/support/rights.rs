@@ -223,7 +223,10 @@ impl World {
     /// A code that was delivered.
     pub async fn code(&self, taken: &Taken, channel: CodeChannel) -> String {
         match self.issue(taken, channel).await.unwrap() {
-            issue_code_response::Outcome::Issued(issued) => issued.code,
+            issue_code_response::Outcome::Issued(issued) => {
+                super::canaries::scanner().add(&issued.code);
+                issued.code
+            }
             other => panic!("no code: {other:?}"),
         }
     }

@@ -29,6 +29,7 @@ impl Forge {
         let encoding = match algorithm {
             Algorithm::EdDsa => EncodingKey::from_ed_der(&der),
             Algorithm::Es256 => EncodingKey::from_ec_der(&der),
+            Algorithm::Rs256 => unreachable!("signs nothing"),
         };
         let key = key.public().clone();
         let callers = callers(vec![Trusted::new(key.clone(), trust)]);
@@ -44,13 +45,14 @@ impl Forge {
         let algorithm = match self.algorithm {
             Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
             Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+            Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
         };
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.encoding, algorithm).unwrap();
         format!("{message}.{signature}")
     }
 
     fn verify(&self, header: &Value, claims: &Value) -> Result<Caller, Rejected> {
-        self.callers.verify(&self.sign(&header.to_string(), &claims.to_string()), at(0))
+        self.callers.verify(&self.sign(&header.to_string(), &claims.to_string()), None, at(0))
     }
 
     /// What comes of otherwise good claims after `edit`.
@@ -71,7 +73,7 @@ fn a_caller_is_known_by_its_token() {
         let key = key(algorithm);
         let callers = callers(vec![Trusted::new(key.public().clone(), Trust::Party(shop()))]);
         let token = mint(&key, &wanted(), at(0)).unwrap();
-        let caller = callers.verify(token.as_str(), at(0)).unwrap();
+        let caller = callers.verify(token.as_str(), None, at(0)).unwrap();
         assert_eq!(caller.relying_party, shop());
         assert_eq!(caller.scopes.into_iter().collect::<Vec<_>>(), [Scope::AgeCheck, Scope::DocumentRead]);
         assert_eq!(caller.purposes.into_iter().collect::<Vec<_>>(), [Purpose::DobExtraction]);
@@ -138,11 +140,11 @@ fn claims_that_are_missing_wrong_or_repeated_are_refused() {
     }
     for name in ["sub", "aud", "exp", "scope"] {
         let twice = claims().to_string().replacen('{', &format!("{{\"{name}\":\"x\","), 1);
-        let result = forge.callers.verify(&forge.sign(&forge.header().to_string(), &twice), at(0));
+        let result = forge.callers.verify(&forge.sign(&forge.header().to_string(), &twice), None, at(0));
         assert_eq!(result, Err(Rejected::BadClaim), "{name} twice");
     }
     for body in ["[]", "null", "\"x\"", "{", ""] {
-        let result = forge.callers.verify(&forge.sign(&forge.header().to_string(), body), at(0));
+        let result = forge.callers.verify(&forge.sign(&forge.header().to_string(), body), None, at(0));
         assert!(matches!(result, Err(Rejected::BadClaim | Rejected::MissingClaim)), "{body}: {result:?}");
     }
 }
@@ -181,7 +183,7 @@ fn no_other_algorithm_gets_in() {
         let header = |alg: &str| json!({"alg": alg, "typ": "JWT", "kid": forge.kid});
         for none in ["none", "None", "NONE", ""] {
             let token = format!("{}.", message(&header(none)));
-            assert_eq!(forge.callers.verify(&token, at(0)), Err(Rejected::WrongAlgorithm), "{none:?}");
+            assert_eq!(forge.callers.verify(&token, None, at(0)), Err(Rejected::WrongAlgorithm), "{none:?}");
         }
         // HMAC with what everybody knows: the public key, as its raw bytes and as it is published.
         let published = jwks([&forge.key]);
@@ -193,7 +195,7 @@ fn no_other_algorithm_gets_in() {
                 let mut head = Header::new(hmac);
                 head.kid = Some(forge.kid.clone());
                 let token = jsonwebtoken::encode(&head, &claims(), &EncodingKey::from_secret(&secret)).unwrap();
-                assert_eq!(forge.callers.verify(&token, at(0)), Err(Rejected::WrongAlgorithm));
+                assert_eq!(forge.callers.verify(&token, None, at(0)), Err(Rejected::WrongAlgorithm));
             }
         }
         // A good signature of the key, under the name of another algorithm.
@@ -205,7 +207,7 @@ fn no_other_algorithm_gets_in() {
         // A good signature of another key of the same kind.
         let stranger = Forge::new(algorithm, Trust::Issuer);
         let token = stranger.sign(&forge.header().to_string(), &claims().to_string());
-        assert_eq!(forge.callers.verify(&token, at(0)), Err(Rejected::BadSignature));
+        assert_eq!(forge.callers.verify(&token, None, at(0)), Err(Rejected::BadSignature));
     }
 }
 
@@ -244,7 +246,7 @@ fn a_header_brings_no_keys_and_no_extensions() {
         assert_eq!(forge.verify(&header, &claims()), Err(Rejected::Malformed), "{name}");
     }
     let twice = format!(r#"{{"alg":"none","alg":"EdDSA","typ":"JWT","kid":"{}"}}"#, forge.kid);
-    assert_eq!(forge.callers.verify(&forge.sign(&twice, &claims().to_string()), at(0)), Err(Rejected::Malformed));
+    assert_eq!(forge.callers.verify(&forge.sign(&twice, &claims().to_string()), None, at(0)), Err(Rejected::Malformed));
     let mut harmless = forge.header();
     harmless["x5t"] = "AAAA".into();
     assert!(forge.verify(&harmless, &claims()).is_ok());
@@ -259,20 +261,20 @@ fn what_is_too_long_is_not_looked_at() {
     let mut long = claims();
     long["pad"] = "x".repeat(MAX_TOKEN).into();
     assert_eq!(forge.verify(&forge.header(), &long), Err(Rejected::TooLarge));
-    assert_eq!(forge.callers.verify(&"a".repeat(1 << 20), at(0)), Err(Rejected::TooLarge));
+    assert_eq!(forge.callers.verify(&"a".repeat(1 << 20), None, at(0)), Err(Rejected::TooLarge));
 }
 
 #[test]
 fn no_byte_of_a_token_can_be_changed_or_left_out() {
     let forge = Forge::new(Algorithm::EdDsa, Trust::Issuer);
     let token = forge.sign(&forge.header().to_string(), &claims().to_string());
-    assert!(forge.callers.verify(&token, at(0)).is_ok());
+    assert!(forge.callers.verify(&token, None, at(0)).is_ok());
     for i in 0..token.len() {
         let mut changed = token.clone().into_bytes();
         changed[i] = if changed[i] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(changed).unwrap();
-        assert!(forge.callers.verify(&changed, at(0)).is_err(), "byte {i} changed");
-        assert!(forge.callers.verify(&token[..i], at(0)).is_err(), "cut at {i}");
+        assert!(forge.callers.verify(&changed, None, at(0)).is_err(), "byte {i} changed");
+        assert!(forge.callers.verify(&token[..i], None, at(0)).is_err(), "cut at {i}");
     }
 }
 
@@ -287,7 +289,7 @@ fn trusted_keys_are_loaded_from_pem_and_jwks_files() {
     let key = key(Algorithm::Es256);
     let trusted = Trusted::load(&write("keys.json", &jwks([key.public()])), &Trust::Issuer).unwrap();
     let token = mint(&key, &wanted(), at(0)).unwrap();
-    assert!(callers(trusted.clone()).verify(token.as_str(), at(0)).is_ok());
+    assert!(callers(trusted.clone()).verify(token.as_str(), None, at(0)).is_ok());
     assert_eq!(Trusted::load(&write("key.pem", EC_PEM), &Trust::Issuer).unwrap().len(), 1);
     assert_eq!(Trusted::load(&write("bad.json", "{}"), &Trust::Issuer).err(), Some(KeyError::Malformed));
     assert!(matches!(Trusted::load(&home.path().join("missing"), &Trust::Issuer), Err(KeyError::File(_))));

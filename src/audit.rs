@@ -15,7 +15,8 @@ pub use rights::{AgeRecheckRequired, LockChanged, RightsMoved};
 
 use crate::policy::{Decision, Outcome};
 use crate::terms::{
-    AssuranceLevel, DecisionId, DocumentKind, Jurisdiction, PolicyDigest, Purpose, Reason, RelyingParty, RuleId, Signal,
+    AssuranceLevel, DecisionId, DocumentKind, Jurisdiction, PolicyDigest, Purpose, Reason, RelyingParty, RuleId,
+    Signal, Statute,
 };
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
@@ -182,12 +183,15 @@ pub struct ImageLife {
     pub received_at: Timestamp,
     /// The last copy was overwritten.
     pub disposed_at: Timestamp,
+    /// The statute under which the resident number on it was processed, if one was shown and one is relied upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statute: Option<Statute>,
 }
 
 impl ImageLife {
     /// The hours only.
     pub fn by_the_hour(self) -> Self {
-        Self { received_at: hour_of(self.received_at), disposed_at: hour_of(self.disposed_at) }
+        Self { received_at: hour_of(self.received_at), disposed_at: hour_of(self.disposed_at), ..self }
     }
 }
 
@@ -370,7 +374,7 @@ mod tests {
             at: at(second),
             decision_id: DecisionId(uuid::Uuid::from_u128(7)),
             relying_party: "shop".parse().unwrap(),
-            image: Some(ImageLife { received_at: at(second - 1), disposed_at: at(second) }),
+            image: Some(ImageLife { received_at: at(second - 1), disposed_at: at(second), statute: None }),
         }
     }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "printing is what commands are for; nothing else prints")]
 
 mod demo;
+mod disposal;
 mod keys;
 mod rights;
 mod scan;
@@ -36,6 +37,9 @@ enum Command {
     /// Make or verify tokens.
     #[command(subcommand)]
     Token(token::Action),
+    /// Check disposal receipts.
+    #[command(subcommand)]
+    Disposal(disposal::Action),
     /// Make, rotate and show keys.
     #[command(subcommand)]
     Keys(keys::Action),
@@ -146,6 +150,7 @@ fn run(command: Command) -> Outcome {
         Command::Scan(arguments) => scan::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Token(action) => token::run(action),
+        Command::Disposal(action) => disposal::run(action),
         Command::Keys(action) => keys::run(action),
         Command::CheckConfig { defaults: true, .. } => {
             print!("{}", config::DEFAULTS);

@@ -13,7 +13,7 @@ pub use open::{OpenError, check, models_directory, open, policy_table, reader, s
 
 use crate::flows::{self, pool, webhooks};
 use crate::store::shared;
-use crate::{server, telemetry};
+use crate::{evidence, server, telemetry};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -46,6 +46,8 @@ pub struct Settings {
     pub server: server::Settings,
     /// How pictures are read.
     pub ocr: Ocr,
+    /// What may be looked at on a document.
+    pub evidence: evidence::numbers::Settings,
     /// Limits and lifetimes of checks.
     pub checks: flows::Settings,
     /// Guardian consent.
@@ -188,6 +190,10 @@ impl Settings {
             (
                 self.checks.lease_seconds <= self.server.call_seconds,
                 "checks.lease_seconds must exceed server.call_seconds",
+            ),
+            (
+                !self.evidence.consistent(),
+                "evidence.statute names the statute if evidence.resident_numbers is \"statute\", and only then",
             ),
             (self.checks.idempotency_hours == 0, "checks.idempotency_hours must not be 0"),
             (self.checks.decision_days == 0, "checks.decision_days must not be 0"),

@@ -45,6 +45,11 @@ struct ReasonLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PathLabel {
+    path: Label,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct AttemptLabel {
     came_to: Label,
 }
@@ -65,6 +70,7 @@ pub struct Metrics {
     waiting: Gauge,
     reading: Gauge,
     refusals: Family<ReasonLabel, Counter>,
+    disposals: Family<PathLabel, Counter>,
     connections: Gauge,
     connections_ended: Family<ReasonLabel, Counter>,
     image_bytes: Gauge,
@@ -98,6 +104,7 @@ impl Default for Metrics {
             waiting: Gauge::default(),
             reading: Gauge::default(),
             refusals: Family::default(),
+            disposals: Family::default(),
             connections: Gauge::default(),
             connections_ended: Family::default(),
             image_bytes: Gauge::default(),
@@ -122,6 +129,7 @@ impl Default for Metrics {
         r.register("reads_waiting", "Pictures that wait to be read", metrics.waiting.clone());
         r.register("reads_running", "Pictures being read", metrics.reading.clone());
         r.register("refusals", "Calls refused to bear the load, by reason", metrics.refusals.clone());
+        r.register("disposals", "Pictures answered for, by the path on the receipt", metrics.disposals.clone());
         r.register("connections", "Connections that are open", metrics.connections.clone());
         r.register("connections_ended", "Connections refused or cut off, by reason", metrics.connections_ended.clone());
         r.register_with_unit("images_held", "Picture bytes held for calls", Unit::Bytes, metrics.image_bytes.clone());
@@ -150,6 +158,11 @@ impl Metrics {
     pub fn call_ended(&self, rpc: &'static str, code: &'static str, took: Duration) {
         self.calls.get_or_create(&CallLabels { rpc: Label(rpc), code: Label(code) }).inc();
         self.call_seconds.get_or_create(&RpcLabel { rpc: Label(rpc) }).observe(took.as_secs_f64());
+    }
+
+    /// A picture was disposed of and the caller told by a receipt with this path, or `no_receipt` was given.
+    pub fn disposal(&self, path: &'static str) {
+        self.disposals.get_or_create(&PathLabel { path: Label(path) }).inc();
     }
 
     /// A decision was recorded.

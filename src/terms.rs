@@ -275,6 +275,59 @@ impl From<Jurisdiction> for String {
     }
 }
 
+/// A statute under which Korean resident numbers are processed, as the operator names it: 1 to 48 of
+/// `A-Z a-z 0-9 - _ . : ~ / @ + =`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Statute {
+    /// Zeros after the text.
+    text: [u8; Self::MAX],
+}
+
+impl Statute {
+    /// The longest accepted text, in characters.
+    pub const MAX: usize = 48;
+
+    /// The text as it was given.
+    pub fn as_str(&self) -> &str {
+        let end = self.text.iter().position(|b| *b == 0).unwrap_or(Self::MAX);
+        std::str::from_utf8(&self.text[..end]).expect("parsed as ASCII")
+    }
+}
+
+impl fmt::Display for Statute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Statute {
+    type Err = Malformed;
+    fn from_str(s: &str) -> Result<Self, Malformed> {
+        let fits = (1..=Self::MAX).contains(&s.len())
+            && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:~/@+=".contains(&b));
+        if !fits {
+            return Err(Malformed("statute"));
+        }
+        let mut text = [0; Self::MAX];
+        text[..s.len()].copy_from_slice(s.as_bytes());
+        Ok(Self { text })
+    }
+}
+
+impl TryFrom<String> for Statute {
+    type Error = Malformed;
+    fn try_from(s: String) -> Result<Self, Malformed> {
+        s.parse()
+    }
+}
+
+impl From<Statute> for String {
+    fn from(statute: Statute) -> Self {
+        statute.to_string()
+    }
+}
+
 closed_enum! {
     /// What the relying party wants to know the age for. Selects the rule together with the [`Jurisdiction`].
     Purpose {
@@ -344,6 +397,16 @@ closed_enum! {
         MrvB = "mrvb",
         /// Another identity document with a labelled, printed date of birth.
         OtherId = "other_id",
+    }
+}
+
+impl DocumentKind {
+    /// Whether it shows a Korean resident or foreigner number.
+    pub const fn shows_resident_number(self) -> bool {
+        match self {
+            Self::KrResidentCard | Self::KrAlienCard | Self::KrDriverLicence | Self::KrYouthCard => true,
+            Self::Td1 | Self::Td2 | Self::Td3 | Self::MrvA | Self::MrvB | Self::OtherId => false,
+        }
     }
 }
 
@@ -442,6 +505,8 @@ closed_enum! {
         DocumentRequired = "document_required",
         /// The file could not be opened (`idgate scan` only).
         UnreadableFile = "unreadable_file",
+        /// The document shows a Korean resident number in full, which may not be processed here: cover its back.
+        ResidentNumberShown = "resident_number_shown",
     }
 }
 
@@ -472,9 +537,30 @@ impl Reason {
             | Self::ImpossibleDate
             | Self::Inconsistent
             | Self::DocumentRequired
-            | Self::UnreadableFile => true,
+            | Self::UnreadableFile
+            | Self::ResidentNumberShown => true,
             Self::UnsupportedDocument | Self::BirthDateUnknown | Self::Expired | Self::Specimen => false,
         }
+    }
+}
+
+closed_enum! {
+    /// How a call ended that took a picture: what its disposal receipt calls the path.
+    DisposalPath {
+        /// The picture was read, and the answer rests on it.
+        Answered = "answered",
+        /// The picture was looked at, and no date of birth was accepted.
+        Unreadable = "unreadable",
+        /// The call was answered without looking at the picture: the answer was known, or nothing could be done with it.
+        NotRead = "not_read",
+        /// The call was refused.
+        Refused = "refused",
+        /// The picture did not come whole, or was not what was announced.
+        Incomplete = "incomplete",
+        /// The call failed.
+        Failed = "failed",
+        /// The call took longer than the caller waits, or than any may.
+        TimedOut = "timed_out",
     }
 }
 
@@ -507,6 +593,10 @@ closed_enum! {
         AgeAtIssueImplausible = "age_at_issue_implausible",
         /// An alien card of a person under 17.
         MinorOnAlienCard = "minor_on_alien_card",
+        /// The file says that an editor for pictures wrote it.
+        EditingSoftware = "editing_software",
+        /// The file looks like a screenshot: it says so, or has the size of a screen and no trace of a camera.
+        ScreenshotHint = "screenshot_hint",
     }
 }
 

@@ -144,7 +144,7 @@ fn scan_file(file: &Path, read: &ReadImage, most: usize) -> Scanned {
 }
 
 /// The file's bytes, at most one more than are looked at, in memory that was taken once.
-fn picture(file: &Path, most: usize) -> std::io::Result<Sensitive<Vec<u8>>> {
+pub(super) fn picture(file: &Path, most: usize) -> std::io::Result<Sensitive<Vec<u8>>> {
     let file = File::open(file)?;
     let most = most.saturating_add(1);
     let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX).saturating_add(1).min(most);

@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     if !settings.production() {
         tracing::warn!("DEVELOPMENT mode: see `idgate check-config --defaults` for production");
     }
-    let app = Arc::new(config::open(&settings, config::server_reader(&settings.ocr)?)?);
+    let app = Arc::new(config::open(&settings, config::server_reader(&settings)?)?);
     runtime()?.block_on(serve(settings, app))
 }
 

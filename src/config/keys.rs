@@ -6,9 +6,9 @@ use crate::secret::Sensitive;
 use crate::terms::{Purpose, RelyingParty, Scope};
 use crate::tokens::callers::{self, Mint};
 use crate::tokens::keys::{Algorithm, SigningKey, VerifyingKey};
-use crate::tokens::{Token, files, receipts};
+use crate::tokens::{Token, disposal, files, receipts};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -211,6 +211,45 @@ fn receipt(payload: Vec<u8>) -> Result<Receipt, VerifyError> {
     Ok(Receipt { payload, sha256 })
 }
 
+/// The keys that a disposal receipt is checked with.
+#[derive(Debug, Clone, Copy)]
+pub enum DisposalKeys<'a> {
+    /// A file of public keys.
+    Jwks(&'a Path),
+    /// A directory of signing keys.
+    Directory(&'a Path),
+}
+
+/// What a disposal receipt says, if its signature holds.
+pub fn disposal(by: DisposalKeys<'_>, text: &str) -> Result<disposal::Claims, VerifyError> {
+    match by {
+        DisposalKeys::Jwks(file) => {
+            let keys = files::read_public(file).and_then(|json| VerifyingKey::from_jwks(&json));
+            let keys = keys.map_err(|error| VerifyError::Key(file.to_owned(), error))?;
+            Ok(disposal::open(text, &keys)?)
+        }
+        DisposalKeys::Directory(directory) => {
+            let ring = files::load(directory).map_err(|error| VerifyError::Key(directory.to_owned(), error))?;
+            Ok(disposal::open(text, ring.verifying(Timestamp::now()))?)
+        }
+    }
+}
+
+/// Reads the opening of a disposal receipt: 64 hexadecimal digits, base64 or base64url.
+pub fn opening(text: &Sensitive<String>) -> Option<disposal::Opening> {
+    let text = text.expose().trim();
+    let hex = Sensitive::from_hex(&Sensitive::new(text.as_bytes().to_vec()));
+    let bytes = match hex {
+        Some(bytes) => Sensitive::new(bytes.expose().to_vec()),
+        None => {
+            let bare = text.trim_end_matches('=');
+            let bytes = URL_SAFE_NO_PAD.decode(bare).or_else(|_| STANDARD_NO_PAD.decode(bare)).ok()?;
+            Sensitive::new(bytes)
+        }
+    };
+    disposal::Opening::from_bytes(bytes.expose())
+}
+
 /// An age token or a receipt was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
@@ -228,6 +267,20 @@ pub enum VerifyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_opening_is_read_in_each_of_its_forms() {
+        let bytes: Vec<u8> = (0..32).map(|n| n * 8 + 7).collect();
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        let padded = base64::engine::general_purpose::STANDARD.encode(&bytes);
+        for text in [hex, padded, STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+            let read = opening(&Sensitive::new(format!("{text}\n"))).unwrap();
+            assert_eq!(read.expose().as_slice(), bytes);
+        }
+        for wrong in [String::new(), "00".repeat(31), STANDARD_NO_PAD.encode([1; 33]), "?".repeat(43)] {
+            assert!(opening(&Sensitive::new(wrong)).is_none());
+        }
+    }
 
     #[test]
     fn a_receipt_is_checked_with_a_file_of_public_keys_alone() {

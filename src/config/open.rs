@@ -1,7 +1,9 @@
 //! From settings to an [`App`]: opens the store, loads the keys and the models, starts the threads that read.
 
 use super::callers::{callers, configured};
-use super::{Ocr, Settings, keys};
+use super::{Settings, keys};
+use crate::evidence::Limits;
+use crate::evidence::numbers::ResidentNumbers;
 use crate::evidence::read::OcrReader;
 use crate::evidence::{self, read::ModelError};
 use crate::flows::callers::KeySources;
@@ -98,16 +100,22 @@ pub fn models_directory(set: &Path) -> PathBuf {
 
 /// Loads and checks the models. A mismatch refuses.
 pub fn reader(set: &Path) -> Result<Arc<ReadImage>, OpenError> {
+    reader_that(set, ResidentNumbers::default())
+}
+
+fn reader_that(set: &Path, resident_numbers: ResidentNumbers) -> Result<Arc<ReadImage>, OpenError> {
     let directory = models_directory(set);
     let reader = OcrReader::load(&directory).map_err(|error| OpenError::Models(directory, error))?;
-    Ok(Arc::new(move |image, today, limits| evidence::extract(image, &reader, today, limits)))
+    Ok(Arc::new(move |image, today, limits| {
+        evidence::extract(image, &reader, today, &Limits { resident_numbers, ..limits.clone() })
+    }))
 }
 
 /// Loads and checks the models for a server: the threads that the engine starts for itself give way like those that read.
-pub fn server_reader(ocr: &Ocr) -> Result<Arc<ReadImage>, OpenError> {
+pub fn server_reader(settings: &Settings) -> Result<Arc<ReadImage>, OpenError> {
     let load = || {
-        pool::give_way(ocr.nice);
-        reader(&ocr.models)
+        pool::give_way(settings.ocr.nice);
+        reader_that(&settings.ocr.models, settings.evidence.resident_numbers)
     };
     std::thread::scope(|scope| scope.spawn(load).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
@@ -202,6 +210,7 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
         rights_table: RightsTable::embedded()?,
         calendars: Calendars::embedded()?,
         image_bytes: settings.server.image_bytes,
+        statute: settings.evidence.statute,
         clock: Box::new(Timestamp::now),
     })
 }

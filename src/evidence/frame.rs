@@ -5,11 +5,13 @@
 
 mod plane;
 mod sniff;
+mod traces;
 
 pub use plane::{Plane, Window};
 
+use super::numbers::ResidentNumbers;
 use crate::secret::Sensitive;
-use crate::terms::Reason;
+use crate::terms::{Reason, Signal};
 use image::metadata::Orientation;
 use image::{
     DynamicImage, GenericImageView, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Rgba, imageops,
@@ -18,7 +20,7 @@ use std::io::Cursor;
 use std::time::Instant;
 use zeroize::Zeroize;
 
-/// What a picture may cost. Everything is checked before it is paid for.
+/// What a picture may cost, and what may be looked at on it. Costs are checked before they are paid.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Size of the file in bytes.
@@ -29,12 +31,20 @@ pub struct Limits {
     pub min_side: u32,
     /// When reading must stop.
     pub deadline: Option<Instant>,
+    /// What is done with a document that shows a resident number in full.
+    pub resident_numbers: ResidentNumbers,
 }
 
 impl Default for Limits {
     /// 10 MiB, 52 megapixels (a 50-megapixel phone fits), 100 pixels, no deadline.
     fn default() -> Self {
-        Self { max_bytes: 10 * 1024 * 1024, max_pixels: 52_000_000, min_side: 100, deadline: None }
+        Self {
+            max_bytes: 10 * 1024 * 1024,
+            max_pixels: 52_000_000,
+            min_side: 100,
+            deadline: None,
+            resident_numbers: ResidentNumbers::default(),
+        }
     }
 }
 
@@ -48,6 +58,7 @@ impl Limits {
 /// A decoded picture: upright as its EXIF says, grey, with halved copies for sampling at smaller scales.
 pub struct Frame {
     levels: Vec<Plane>,
+    signals: Vec<Signal>,
 }
 
 impl Frame {
@@ -62,7 +73,12 @@ impl Frame {
             let half = last.halved();
             levels.push(half);
         }
-        Some(Self { levels })
+        Some(Self { levels, signals: Vec::new() })
+    }
+
+    /// What the file said of where it comes from.
+    pub fn signals(&self) -> &[Signal] {
+        &self.signals
     }
 
     /// Width in pixels of the full-size plane.
@@ -103,6 +119,7 @@ pub fn decode(bytes: Sensitive<Vec<u8>>, limits: &Limits) -> Result<Frame, Reaso
     }
     let format = sniff::format(data)?;
     let (pixels, orientation) = decode_pixels(data, format, limits)?;
+    let signals = traces::signals(data, format, pixels.dimensions());
     drop(bytes);
     if limits.expired() {
         wipe(pixels);
@@ -115,7 +132,8 @@ pub fn decode(bytes: Sensitive<Vec<u8>>, limits: &Limits) -> Result<Frame, Reaso
     }
     let grey = upright(to_grey(pixels), orientation);
     let (width, height) = (grey.width() as usize, grey.height() as usize);
-    Frame::new(Plane::new(width, height, grey.into_raw())).ok_or(Reason::CorruptFile)
+    let frame = Frame::new(Plane::new(width, height, grey.into_raw())).ok_or(Reason::CorruptFile)?;
+    Ok(Frame { signals, ..frame })
 }
 
 fn decode_pixels(data: &[u8], format: ImageFormat, limits: &Limits) -> Result<(DynamicImage, Orientation), Reason> {

@@ -7,6 +7,7 @@
 pub mod documents;
 pub mod frame;
 pub mod locate;
+pub mod numbers;
 pub mod quality;
 pub mod read;
 mod search;
@@ -60,7 +61,7 @@ pub fn extract(image: Sensitive<Vec<u8>>, reader: &dyn Reader, today: Date, limi
         Err(reason) => refuse(reason),
         Ok(frame) => {
             let mut search = Search::new(&frame, reader, today, limits);
-            let verdict = search.run();
+            let verdict = search.run().with_signals(frame.signals());
             timings.locate = search.spent.locate;
             timings.read = search.spent.read;
             timings.parse = search.spent.parse;

@@ -8,8 +8,10 @@
 //!
 //! Readings of one orientation share a page; nothing is ever mixed between orientations.
 
+use super::documents::mask::take_in;
 use super::frame::{Frame, Limits};
 use super::locate::{Layout, Region, Strip};
+use super::numbers::ResidentNumbers;
 use super::quality;
 use super::read::{Detail, ReadFault, Reader};
 use super::text::{Alphabet, Line, Page, Place};
@@ -197,6 +199,17 @@ const AGAIN: [(u8, Alphabet, f32, f32, f32); 3] = [
     (4, Alphabet::Full, 1.55, 0.1, 0.14),
 ];
 
+/// The number is shown in full where that is not accepted: there is nothing more to read. A date that was read may still
+/// count against the holder.
+fn number_shown(assessment: Assessment) -> Assessment {
+    let reasons = vec![Reason::ResidentNumberShown];
+    let refused = match assessment.verdict {
+        Verdict::Read(of) => Unreadable { reasons, signals: of.signals, kind: Some(of.kind), youngest: Some(of.birth) },
+        Verdict::Unreadable(why) => Unreadable { reasons, ..why },
+    };
+    Assessment { verdict: Verdict::Unreadable(refused), wants: Vec::new(), number_shown: true }
+}
+
 /// Whether nothing on the page looked like a document that idgate reads.
 fn seen_nothing(assessment: &Assessment) -> bool {
     matches!(assessment.verdict, Verdict::Unreadable(_))
@@ -253,6 +266,8 @@ fn better(a: Found, b: Found) -> Found {
 struct Sheet {
     layout: Layout,
     page: Page,
+    /// A Korean passport showed the tail of its holder's number.
+    tail: bool,
 }
 
 impl Sheet {
@@ -262,7 +277,7 @@ impl Sheet {
         let mut layout = layout.clone();
         layout.strips = layout.widest(MOST_STRIPS);
         let size = layout.extent().map(|e| (e.width(), e.height())).unwrap_or_default();
-        let mut sheet = Self { layout, page: Page { lines: Vec::new(), title: None, size } };
+        let mut sheet = Self { layout, page: Page { lines: Vec::new(), title: None, size }, tail: false };
         let strips = sheet.layout.strips.clone();
         sheet.read(search, &strips, Alphabet::Ascii, 1.0, 0)?;
         let zone: Vec<Strip> =
@@ -289,10 +304,15 @@ impl Sheet {
         let start = Instant::now();
         let texts = search.reader.read(search.frame, strips, alphabet, stretch)?;
         search.spent.read += start.elapsed();
+        let from = self.page.lines.len();
         for (strip, text) in strips.iter().zip(texts) {
             let Some(text) = text else { continue };
             self.page.lines.push(Line { text, place: self.layout.place(strip), alphabet, pass });
         }
+        // Before anything else looks at them.
+        let start = Instant::now();
+        self.tail |= self.page.lines.get_mut(from..).is_some_and(take_in);
+        search.spent.parse += start.elapsed();
         Ok(())
     }
 
@@ -316,7 +336,8 @@ impl Sheet {
         let start = Instant::now();
         let assessment = assess(&self.page, search.today);
         search.spent.parse += start.elapsed();
-        assessment
+        let rejected = search.limits.resident_numbers == ResidentNumbers::Reject;
+        if rejected && (assessment.number_shown || self.tail) { number_shown(assessment) } else { assessment }
     }
 
     /// The strip found at a place (its own slope is better than the page's), or the bare place.

@@ -71,6 +71,20 @@ pub enum Verdict {
     Unreadable(Unreadable),
 }
 
+impl Verdict {
+    /// The same with remarks about the file. They are remarks: what was read stays what it is.
+    pub(super) fn with_signals(mut self, more: &[Signal]) -> Self {
+        let signals = match &mut self {
+            Self::Read(evidence) => &mut evidence.signals,
+            Self::Unreadable(why) => &mut why.signals,
+        };
+        signals.extend_from_slice(more);
+        signals.sort_unstable();
+        signals.dedup();
+        self
+    }
+}
+
 /// A verdict, and what further reading might improve it.
 #[derive(Debug)]
 pub struct Assessment {
@@ -78,6 +92,8 @@ pub struct Assessment {
     pub verdict: Verdict,
     /// What to read next; empty when nothing would help.
     pub wants: Vec<Want>,
+    /// Whether a Korean number stands on the page in full.
+    pub number_shown: bool,
 }
 
 /// What further reading would help.
@@ -146,7 +162,7 @@ pub fn assess(page: &Page, today: Date) -> Assessment {
         (None, None) => printed::judge(&visual, &rows, &zone, today),
     };
     finding = unconfirmed(finding, &rows);
-    if printed::is_specimen(&rows) {
+    if printed::is_specimen(&rows) || zone.specimen {
         finding.signals.push(Signal::Specimen);
     }
     if let Ok(claim) = &finding.claim
@@ -155,8 +171,9 @@ pub fn assess(page: &Page, today: Date) -> Assessment {
         finding.signals.push(Signal::Expired);
     }
     let finding = centenarian(finding, today);
+    let number_shown = korean::number_shown(&card, &visual);
     let youngest = if finding.claim.is_err() { youngest::read(&card, &zone, &visual, today) } else { None };
-    conclude(finding, youngest)
+    conclude(finding, youngest, number_shown)
 }
 
 /// A labelled date of birth on the page of a Korean number must be the number's; a birth label whose date cannot be read
@@ -221,7 +238,7 @@ fn both(korean: Finding, machine: Finding) -> Finding {
     }
 }
 
-fn conclude(finding: Finding, youngest: Option<Date>) -> Assessment {
+fn conclude(finding: Finding, youngest: Option<Date>, number_shown: bool) -> Assessment {
     let mut signals = finding.signals;
     signals.sort_unstable();
     signals.dedup();
@@ -249,7 +266,7 @@ fn conclude(finding: Finding, youngest: Option<Date>) -> Assessment {
             Verdict::Unreadable(Unreadable { reasons, signals, kind: finding.kind, youngest })
         }
     };
-    Assessment { verdict, wants: finding.wants }
+    Assessment { verdict, wants: finding.wants, number_shown }
 }
 
 #[cfg(test)]

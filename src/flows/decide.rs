@@ -3,13 +3,12 @@
 
 use super::consent::{Course, Loaded, StepNote};
 use super::subject::Subject;
-use super::{App, Call, Error};
+use super::{App, Call, Error, Picture};
 use crate::age::BirthDate;
 use crate::audit::ImageLife;
 use crate::consent::{Event, Purge};
 use crate::evidence::validate::Verdict;
 use crate::policy::{self, Basis, Consented, Decision, Facts, Remembered, Rule};
-use crate::secret::Sensitive;
 use crate::store::{Batch, Expect, Key, KeyId, Space, Version};
 use crate::terms::{ConsentActor, ConsentId};
 use jiff::Timestamp;
@@ -41,16 +40,17 @@ impl App {
     pub(super) async fn decide_by_document(
         &self,
         rule: &Rule,
-        image: Sensitive<Vec<u8>>,
+        image: Picture,
         place: super::pool::Place,
         call: &Call,
         of: &Subject,
-        received_at: Timestamp,
     ) -> Result<Found, Error> {
+        let received_at = image.received_at();
         let today = rule.today_for_expiry(received_at);
         let waits = (call.deadline, call.watch.clone());
         let read = self.pool.read(place, image, today, self.image_bytes, waits).await?;
-        let disposed_at = self.now();
+        let life = self.life_of(received_at, &read.verdict);
+        let disposed_at = life.disposed_at;
         self.observe(&read);
         let consent = match &read.verdict {
             Verdict::Read(evidence) => self.find_consent(rule, of, &evidence.birth).await?,
@@ -80,8 +80,7 @@ impl App {
             }),
             Verdict::Read(_) | Verdict::Unreadable(_) => None,
         };
-        let image = Some(ImageLife { received_at, disposed_at });
-        Ok(Found { decision, at: disposed_at, image, consent, remember, contradicted })
+        Ok(Found { decision, at: disposed_at, image: Some(life), consent, remember, contradicted })
     }
 
     pub(super) async fn decide_by_declaration(

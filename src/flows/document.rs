@@ -1,9 +1,9 @@
 //! Reading single fields off a document, for callers that may have them. Nothing is decided, and nothing that was read
 //! is kept: the audit entry names the fields, never what they said.
 
-use super::{App, Call, Error, unexpected};
+use super::{App, Call, Error, Picture, unexpected};
 pub use crate::audit::Field;
-use crate::audit::{DocumentRead, Entry, ImageLife};
+use crate::audit::{DocumentRead, Entry};
 use crate::evidence::validate::Verdict;
 use crate::secret::Sensitive;
 use crate::store::Batch;
@@ -37,7 +37,7 @@ pub struct ReadAsk {
     /// Whose document, by the relying party's own name for them. Counted, not kept.
     pub subject: SubjectRef,
     /// A picture of it.
-    pub image: Sensitive<Vec<u8>>,
+    pub image: Picture,
     /// What is wanted of it.
     pub fields: Fields,
 }
@@ -69,14 +69,15 @@ pub enum ReadAnswer {
 impl App {
     /// Reads a document. The caller's right to ask was checked before.
     pub async fn read_document(&self, ask: ReadAsk, call: Call) -> Result<ReadAnswer, Error> {
-        let received_at = self.now();
+        let received_at = ask.image.received_at();
         let place = self.pool.admit(&call.relying_party, call.deadline)?;
         self.count_attempt(&call.relying_party, &ask.subject, received_at).await?;
         let today = self.rules.rule(Jurisdiction::UNKNOWN, Purpose::DobExtraction).today_for_expiry(received_at);
         let waits = (call.deadline, call.watch.clone());
         let read = self.pool.read(place, ask.image, today, self.image_bytes, waits).await?;
         self.observe(&read);
-        let disposed_at = self.now();
+        let life = self.life_of(received_at, &read.verdict);
+        let disposed_at = life.disposed_at;
 
         let text = uuid::Uuid::now_v7();
         let partition = self.handles.partition(&call.relying_party, &text.to_string());
@@ -88,7 +89,7 @@ impl App {
             document: None,
             assurance: None,
             reasons: Vec::new(),
-            image: Some(ImageLife { received_at, disposed_at }),
+            image: Some(life),
         };
         let answer = match read.verdict {
             Verdict::Read(evidence) => {

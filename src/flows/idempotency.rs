@@ -8,7 +8,7 @@
 use super::records::{DecisionRecord, KeptNothing, Reservation, decode, encode};
 use super::subject::Subject;
 use super::verify::{Ask, Shown};
-use super::{App, Error, later, unexpected};
+use super::{App, Error, Unread, later, unexpected};
 use crate::store::{Batch, CommitError, Expect, Key, Partition, Space, Version};
 use crate::terms::{DecisionId, RelyingParty};
 use aws_lc_rs::digest::{Context, SHA256};
@@ -42,16 +42,16 @@ pub(super) struct InHand {
 
 impl App {
     /// Names the request.
-    pub(super) fn slip(&self, relying_party: &RelyingParty, ask: &Ask) -> Slip {
+    pub(super) fn slip(&self, relying_party: &RelyingParty, ask: &Ask) -> Result<Slip, Error> {
         let key = ask.key.as_str();
         let partition = self.handles.partition(relying_party, &format!("idempotency:{key}"));
-        let text = format!("fingerprint:{key}:{}", digest_of(ask));
+        let text = format!("fingerprint:{key}:{}", digest_of(ask).ok_or(Unread::Abandoned)?);
         let keyed = self.handles.key(Space::Idempotency, partition, relying_party, &text).bytes();
-        Slip {
+        Ok(Slip {
             key: self.handles.key(Space::Idempotency, partition, relying_party, key),
             partition,
             fingerprint: hex(&keyed),
-        }
+        })
     }
 
     /// Where a decision lies. Another relying party's lies elsewhere, so it is not found.
@@ -130,19 +130,19 @@ impl Slip {
     }
 }
 
-/// SHA-256 over everything that was asked but the key.
-fn digest_of(ask: &Ask) -> String {
+/// SHA-256 over everything that was asked but the key. Nothing if the picture is gone, and with it the caller.
+fn digest_of(ask: &Ask) -> Option<String> {
     let place = ask.jurisdiction.to_string();
     let head: [&[u8]; 3] = [ask.subject.as_str().as_bytes(), place.as_bytes(), ask.purpose.as_str().as_bytes()];
     let [a, b, c] = head;
     match &ask.shown {
-        Shown::Image(image) => digest(&[a, b, c, b"image", image.expose()]),
+        Shown::Image(image) => image.with(|bytes| digest(&[a, b, c, b"image", bytes])),
         Shown::Declared(birth) => {
             let date = birth.expose();
             let (year, month, day) = (date.year().to_be_bytes(), date.month().to_be_bytes(), date.day().to_be_bytes());
-            digest(&[a, b, c, b"declared", &year, &month, &day])
+            Some(digest(&[a, b, c, b"declared", &year, &month, &day]))
         }
-        Shown::Consent(consent) => digest(&[a, b, c, b"consent", consent.0.as_bytes()]),
+        Shown::Consent(consent) => Some(digest(&[a, b, c, b"consent", consent.0.as_bytes()])),
     }
 }
 

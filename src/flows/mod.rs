@@ -7,6 +7,7 @@
 mod attempts;
 pub mod callers;
 pub mod consent;
+mod custody;
 mod deadline;
 mod decide;
 mod decisions;
@@ -30,6 +31,7 @@ mod verify;
 pub mod webhooks;
 
 pub use attempts::Whose;
+pub use custody::{Custody, Picture, Receipt};
 pub use deadline::{Deadline, Presence, Watch};
 pub use decisions::Told;
 pub use document::{Field, Fields, ReadAnswer, ReadAsk};
@@ -47,12 +49,14 @@ pub use crate::store::StoreError;
 pub use crate::tokens::callers::{Caller, Certificate};
 pub use crate::tokens::{Rejected, Token};
 
+use crate::audit::ImageLife;
+use crate::evidence::validate::Verdict;
 use crate::policy::{Facts, Misuse, RuleSet};
 use crate::rights::{clock::Calendars, table::RightsTable};
 use crate::seal::SealRing;
 use crate::store::{CommitError, Handles, Stirred, Store};
 use crate::telemetry::Metrics;
-use crate::terms::RelyingParty;
+use crate::terms::{DocumentKind, RelyingParty, Statute};
 use crate::tokens::{Issuer, callers::Callers};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -124,6 +128,8 @@ pub struct App {
     pub calendars: Calendars,
     /// The most bytes of one picture.
     pub image_bytes: usize,
+    /// The statute under which resident numbers are processed, if one is relied upon.
+    pub statute: Option<Statute>,
     /// Tells the time.
     pub clock: Box<Clock>,
 }
@@ -236,11 +242,22 @@ impl App {
         self.store.sweep(self.now()).await
     }
 
+    /// The life of a picture that nothing is left of now.
+    fn life_of(&self, received_at: Timestamp, read: &Verdict) -> ImageLife {
+        let kind = match read {
+            Verdict::Read(evidence) => Some(evidence.kind),
+            Verdict::Unreadable(why) => why.kind,
+        };
+        let statute = self.statute.filter(|_| kind.is_some_and(DocumentKind::shows_resident_number));
+        ImageLife { received_at, disposed_at: self.now().max(received_at), statute }
+    }
+
     fn facts(&self, relying_party: &RelyingParty) -> Facts {
         Facts {
             alternative_offered: self.settings.alternative_offered.contains(relying_party),
             specimens_accepted: self.settings.accept_specimens,
             consent: None,
+            statute: self.statute,
         }
     }
 }

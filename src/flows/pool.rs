@@ -4,13 +4,15 @@
 //! place is asked for before anything else is done ([`Pool::admit`]); when there is none for this relying party (see
 //! [`fair`]), or when the caller's deadline would pass before the picture was read, the caller is refused at once. A
 //! picture whose caller has left, whose deadline has passed when its turn comes, or whose place went to somebody with
-//! less, is overwritten and not read. What was begun is finished. A panic ends one reading, not the thread.
+//! less, is not read and stays in its call's custody, which overwrites it. What was begun is finished. A panic ends one
+//! reading, not the thread.
 
 pub mod fair;
 mod priority;
 
 pub use priority::give_way;
 
+use super::custody::Picture;
 use super::deadline::{Deadline, Watch};
 use crate::evidence::{Extraction, Limits};
 use crate::secret::Sensitive;
@@ -53,7 +55,7 @@ impl Settings {
     }
 }
 
-/// Why a picture was not read. Nothing of the picture is left.
+/// Why a picture was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unread {
     /// Every place is taken, or this one went to a caller that has fewer.
@@ -109,7 +111,7 @@ impl Drop for Place {
 }
 
 struct Job {
-    image: Sensitive<Vec<u8>>,
+    image: Picture,
     today: Date,
     max_bytes: usize,
     deadline: Deadline,
@@ -128,7 +130,7 @@ impl Job {
         }
     }
 
-    /// Overwrites the picture and tells why.
+    /// Lets go of the picture and tells why.
     fn refuse(self, why: Unread) {
         drop(self.image);
         drop(self.reply.send(Err(why))); // nobody waits any more: there is nobody to tell
@@ -226,7 +228,7 @@ impl Shared {
         if state.queue.is_full() { state.queue.purge(|job| job.in_vain().is_some()) } else { Vec::new() }
     }
 
-    /// Overwrites pictures that are not read. Not under the lock: overwriting takes its time.
+    /// Lets go of pictures that are not read. Not under the lock: one that nobody waits for is overwritten by that.
     fn refuse(&self, job: Job, why: Unread) {
         self.metrics.refused(why.label(true));
         job.refuse(why);
@@ -309,7 +311,7 @@ impl Pool {
     pub async fn read(
         &self,
         place: Place,
-        image: Sensitive<Vec<u8>>,
+        image: Picture,
         today: Date,
         max_bytes: usize,
         call: (Deadline, Watch),
@@ -377,7 +379,7 @@ fn work(thread: usize, shared: &Shared, read: &ReadImage) {
 
 type Reply = oneshot::Sender<Result<Extraction, Unread>>;
 
-/// Reads one picture, or overwrites it unread.
+/// Reads one picture, or lets go of it unread. When this returns, the thread has nothing of it left.
 fn serve(job: Job, times: Times, shared: &Shared, read: &ReadImage) -> (Reply, Result<Extraction, Unread>) {
     let hopeless = !job.sure && job.deadline.passes_within(times.worth());
     let in_vain = job.in_vain().or(hopeless.then_some(Unread::Late));
@@ -385,9 +387,12 @@ fn serve(job: Job, times: Times, shared: &Shared, read: &ReadImage) -> (Reply, R
     if let Some(why) = in_vain {
         return (reply, Err(why));
     }
+    // Taken back meanwhile: the caller was told that it took too long, or has left.
+    let Some((image, reading)) = image.open() else { return (reply, Err(Unread::Abandoned)) };
     let deadline = Instant::now().checked_add(shared.read_time);
     let limits = Limits { max_bytes, deadline, ..Limits::default() };
     let answer = catch_unwind(AssertUnwindSafe(|| read(image, today, &limits))).map_err(|_| Unread::Crashed);
+    drop(reading);
     (reply, answer)
 }
 

@@ -5,7 +5,7 @@ use super::held::Held;
 use super::idempotency::{Earlier, InHand, Slip};
 use super::records::{DecisionRecord, KeptNothing, OutcomeKind, encode};
 use super::subject::{Slot, Subject};
-use super::{App, Call, Error, later, unexpected};
+use super::{App, Call, Error, Picture, later, unexpected};
 use crate::age::BirthDate;
 use crate::audit::{Entry, Occasion};
 use crate::evidence::{Extraction, validate::Verdict};
@@ -36,7 +36,7 @@ pub struct Ask {
 /// What shows an age.
 pub enum Shown {
     /// A picture of a document.
-    Image(Sensitive<Vec<u8>>),
+    Image(Picture),
     /// The date of birth as the person stated it.
     Declared(BirthDate),
     /// A guardian's consent that is in force: the document behind it is remembered.
@@ -112,7 +112,7 @@ impl App {
         if matches!(ask.shown, Shown::Image(_)) {
             rule.may_read_document(&self.facts(&call.relying_party))?;
         }
-        let slip = self.slip(&call.relying_party, &ask);
+        let slip = self.slip(&call.relying_party, &ask)?;
         let of = self.subject(&call.relying_party, &ask.subject);
         let epoch = self.epoch(&of, now).await?;
         let free = match self.earlier(&of, &slip, now).await? {
@@ -141,7 +141,7 @@ impl App {
 
         let Ask { subject, shown, purpose, .. } = ask;
         let decided = match (shown, place) {
-            (Shown::Image(image), Some(place)) => self.decide_by_document(&rule, image, place, &call, &of, now).await,
+            (Shown::Image(image), Some(place)) => self.decide_by_document(&rule, image, place, &call, &of).await,
             (Shown::Declared(birth), _) => self.decide_by_declaration(&rule, birth, &of).await,
             (Shown::Consent(consent), _) => self.decide_by_consent(&rule, &consent, &of).await,
             (Shown::Image(_), None) => Err(Error::Broken),

@@ -7,7 +7,7 @@
 use super::rules::{Citation, Rule, SelfDeclaration};
 use crate::age::{AgeThreshold, LeapDay};
 use crate::terms::{
-    AssuranceLevel, ConsentId, DocumentKind, Jurisdiction, PolicyDigest, Purpose, Reason, RuleId, Signal,
+    AssuranceLevel, ConsentId, DocumentKind, Jurisdiction, PolicyDigest, Purpose, Reason, RuleId, Signal, Statute,
 };
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +82,11 @@ pub enum Step {
     Used {
         /// Which.
         data: DataKind,
+    },
+    /// The document's resident number was processed (and masked at once) under this statute.
+    ByStatute {
+        /// Which.
+        statute: Statute,
     },
     /// No date of birth was accepted from the document.
     NothingRead,

@@ -24,7 +24,7 @@ pub use rules::{Rule, RuleSet};
 
 use crate::age::{AgeThreshold, BirthDate};
 use crate::evidence::validate::Evidence;
-use crate::terms::{AssuranceLevel, ConsentId, DocumentKind, Reason, Signal};
+use crate::terms::{AssuranceLevel, ConsentId, DocumentKind, Reason, Signal, Statute};
 use decision::Findings;
 use jiff::Timestamp;
 
@@ -59,6 +59,8 @@ pub struct Facts {
     pub specimens_accepted: bool,
     /// A guardian's consent that is in force for this person, this place and this purpose.
     pub consent: Option<Consented>,
+    /// The statute under which this service processes resident numbers, if it relies on one.
+    pub statute: Option<Statute>,
 }
 
 /// A question that must not be asked in this way. It is the relying party's to mend, not the person's.
@@ -138,6 +140,9 @@ struct Case<'a> {
 impl Case<'_> {
     fn document(mut self, evidence: &Evidence, facts: &Facts) -> Findings {
         self.used(DataKind::DocumentImage);
+        if let Some(statute) = facts.statute.filter(|_| evidence.kind.shows_resident_number()) {
+            self.steps.push(Step::ByStatute { statute });
+        }
         let mut signals = evidence.signals.clone();
         if self.expired(evidence) {
             signals.push(Signal::Expired);

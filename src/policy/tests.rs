@@ -5,9 +5,10 @@ use crate::terms::{AssuranceLevel, Jurisdiction, Purpose};
 use jiff::civil::{Date, date};
 use jiff::tz::{Offset, TimeZone};
 use jiff::{Span, ToSpan};
+use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-const OFFERED: Facts = Facts { alternative_offered: true, specimens_accepted: false, consent: None };
+const OFFERED: Facts = Facts { alternative_offered: true, specimens_accepted: false, consent: None, statute: None };
 
 fn rules() -> RuleSet {
     RuleSet::embedded().unwrap()
@@ -275,7 +276,9 @@ fn every_signal_does_what_it_should_and_none_ever_helps() {
             | Signal::BirthDatePartial
             | Signal::Repaired
             | Signal::NonconformingIssuer
-            | Signal::MinorOnAlienCard => (Outcome::Allowed, consent(19, false), Outcome::Blocked),
+            | Signal::MinorOnAlienCard
+            | Signal::EditingSoftware
+            | Signal::ScreenshotHint => (Outcome::Allowed, consent(19, false), Outcome::Blocked),
         };
         assert_eq!(*of(date(1990, 1, 1)).outcome(), adult, "{signal}");
         assert_eq!(*of(date(2010, 1, 1)).outcome(), teen, "{signal}");
@@ -493,5 +496,52 @@ fn a_contradictory_card_that_may_be_a_childs_leaves_nothing() {
         let decision = decide(&rule, basis, &OFFERED, now).unwrap();
         assert_eq!(decision.keeps_nothing(), nothing, "{born} {reason}");
         assert!(decision.grant().is_none());
+    }
+}
+
+proptest! {
+    /// The order of outcomes: a signal more never moves anybody up.
+    #[test]
+    fn a_signal_more_never_makes_an_outcome_better(
+        days in 0i64..40_000,
+        level in prop::sample::select(AssuranceLevel::ALL),
+        before in prop::collection::vec(prop::sample::select(Signal::ALL), 0..4),
+        more in prop::sample::select(Signal::ALL),
+        specimens_accepted in any::<bool>(),
+        place in prop::sample::select(vec!["KR", "ZZ", "US-CA", "AU", "GB"]),
+    ) {
+        let rank = |outcome: &Outcome| match outcome {
+            Outcome::Allowed => 2,
+            Outcome::ConsentRequired { .. } => 1,
+            Outcome::Blocked | Outcome::Unreadable { .. } | Outcome::Inconsistent { .. } => 0,
+        };
+        let (rule, now) = (rule(place, Purpose::Signup), at("2026-11-22T03:00:00Z"));
+        let facts = Facts { specimens_accepted, ..OFFERED };
+        let birth = date(2026, 11, 21).checked_sub(jiff::Span::new().days(days)).unwrap();
+        let decided = |signals: &[Signal]| {
+            let evidence = evidence(birth, level, signals);
+            decide(&rule, Basis::Document(&evidence), &facts, now).unwrap()
+        };
+        let with: Vec<Signal> = before.iter().copied().chain([more]).collect();
+        let (one, other) = (decided(&before), decided(&with));
+        prop_assert!(rank(other.outcome()) <= rank(one.outcome()), "{more} made {:?} of {:?}", other.outcome(), one.outcome());
+        prop_assert!(other.grant().is_none() || one.grant().is_some());
+        prop_assert!(!other.suffices() || one.suffices());
+        prop_assert!(other.keeps_nothing() == one.keeps_nothing(), "what a child leaves does not depend on remarks");
+    }
+}
+
+#[test]
+fn the_statute_is_named_for_cards_with_a_resident_number_and_for_no_others() {
+    let (rule, now) = (rule("KR", Purpose::Signup), at("2026-11-22T03:00:00Z"));
+    let statute = "kr:youth-protection-act:16".parse().unwrap();
+    let facts = Facts { statute: Some(statute), ..OFFERED };
+    for kind in DocumentKind::ALL {
+        let of = Evidence { kind: *kind, ..evidence(date(1990, 1, 1), AssuranceLevel::Checked, &[]) };
+        let decision = decide(&rule, Basis::Document(&of), &facts, now).unwrap();
+        let named = decision.steps().contains(&Step::ByStatute { statute });
+        assert_eq!(named, kind.shows_resident_number(), "{kind}");
+        let none = decide(&rule, Basis::Document(&of), &OFFERED, now).unwrap();
+        assert!(!none.steps().iter().any(|step| matches!(step, Step::ByStatute { .. })));
     }
 }

@@ -8,8 +8,8 @@ use super::proto::{
     ExplainDecisionRequest, ExplainDecisionResponse, GetDecisionRequest, GetDecisionResponse, GetTokenStatusRequest,
     GetTokenStatusResponse, ReportUnderageRequest, ReportUnderageResponse, check_age_stream_request::Part,
 };
-use super::service::{Entered, enter};
-use crate::flows::{App, Ask, Done};
+use super::service::{self, Entered, enter};
+use crate::flows::{App, Ask, Custody, Done, Outcome, Picture};
 use crate::secret::Sensitive;
 use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
@@ -28,10 +28,43 @@ impl AgeGate {
         Self { app }
     }
 
+    /// The picture, piece by piece into memory that was taken once, so that no copy of it is left behind by growing.
+    async fn image(
+        &self,
+        parts: &mut Streaming<CheckAgeStreamRequest>,
+        header: &CheckAgeStreamHeader,
+        custody: &Custody,
+    ) -> Result<Picture, Status> {
+        let announced = usize::try_from(header.image_bytes).ok().filter(|bytes| *bytes <= self.app.image_bytes);
+        let announced = announced.ok_or_else(|| bad("header.image_bytes", Problem::TooLarge))?;
+        let mut image = custody.expect(announced, self.app.now());
+        while let Some(message) = parts.message().await? {
+            let chunk = match message.part {
+                Some(Part::Chunk(chunk)) => Sensitive::new(chunk),
+                Some(Part::Header(_)) | None => return Err(bad("part", Problem::NotAllowedHere).into()),
+            };
+            if chunk.expose().len() > CHUNK {
+                return Err(bad("chunk", Problem::TooLarge).into());
+            }
+            let fits = image.len().saturating_add(chunk.expose().len()) <= announced;
+            if !fits || !image.append(chunk.expose()) {
+                return Err(bad("chunk", Problem::NotAsAnnounced).into());
+            }
+        }
+        if image.len() != announced {
+            return Err(bad("chunk", Problem::NotAsAnnounced).into());
+        }
+        image.complete(self.app.now());
+        Ok(image)
+    }
+
     async fn check(&self, entered: Entered, ask: Ask, language: Language) -> Result<CheckAgeResponse, Status> {
         let (app, call) = (Arc::clone(&self.app), entered.call.clone());
+        let (custody, party) = (entered.custody.clone(), call.relying_party.clone());
         let answer = entered.run(async move { app.check_age(ask, call).await }).await?;
-        Ok(convert::answer(&answer, language))
+        let path = custody.answered(!matches!(answer.outcome, Outcome::Unreadable { .. }));
+        let disposal = service::receipt(&self.app, &custody, &party, path).await;
+        Ok(CheckAgeResponse { disposal, ..convert::answer(&answer, language) })
     }
 }
 
@@ -41,7 +74,8 @@ impl AgeGateService for AgeGate {
         let entered = enter(&mut request)?;
         let wire = request.into_inner();
         let language = Language::of(&wire.language);
-        self.check(entered, convert::ask(wire)?, language).await.map(Response::new)
+        let ask = convert::ask(wire, &entered.custody, self.app.now())?;
+        self.check(entered, ask, language).await.map(Response::new)
     }
 
     async fn check_age_stream(
@@ -51,7 +85,9 @@ impl AgeGateService for AgeGate {
         let entered = enter(&mut request)?;
         let mut parts = request.into_inner();
         let header = header(&mut parts).await?;
-        let image = image(&mut parts, &header, self.app.image_bytes).await?;
+        let image = self.image(&mut parts, &header, &entered.custody).await?;
+        // With it goes what it has buffered of the picture.
+        drop(parts);
         let ask = convert::ask_of_stream(&header, image)?;
         let answer = self.check(entered, ask, Language::of(&header.language)).await?;
         Ok(Response::new(CheckAgeStreamResponse { answer: Some(answer) }))
@@ -118,29 +154,4 @@ async fn header(parts: &mut Streaming<CheckAgeStreamRequest>) -> Result<CheckAge
         }
         None => Err(bad("header", Problem::Missing).into()),
     }
-}
-
-/// The picture, piece by piece into memory that was taken once, so that no copy of it is left behind by growing.
-async fn image(
-    parts: &mut Streaming<CheckAgeStreamRequest>,
-    header: &CheckAgeStreamHeader,
-    most: usize,
-) -> Result<Sensitive<Vec<u8>>, Status> {
-    let announced = usize::try_from(header.image_bytes).ok().filter(|bytes| *bytes <= most);
-    let announced = announced.ok_or_else(|| bad("header.image_bytes", Problem::TooLarge))?;
-    let mut image = Sensitive::new(Vec::with_capacity(announced));
-    while let Some(message) = parts.message().await? {
-        let chunk = match message.part {
-            Some(Part::Chunk(chunk)) => Sensitive::new(chunk),
-            Some(Part::Header(_)) | None => return Err(bad("part", Problem::NotAllowedHere).into()),
-        };
-        if chunk.expose().len() > CHUNK {
-            return Err(bad("chunk", Problem::TooLarge).into());
-        }
-        if image.expose().len().saturating_add(chunk.expose().len()) > announced {
-            return Err(bad("chunk", Problem::NotAsAnnounced).into());
-        }
-        image.expose_mut().extend_from_slice(chunk.expose());
-    }
-    if image.expose().len() == announced { Ok(image) } else { Err(bad("chunk", Problem::NotAsAnnounced).into()) }
 }

@@ -4,7 +4,7 @@ use super::convert::consent as wire;
 use super::messages::Language;
 use super::proto;
 use super::proto::consent_service_server::ConsentService;
-use super::service::{Entered, enter};
+use super::service::{self, Entered, enter};
 use crate::consent::Consent;
 use crate::flows::consent::{Changed, ScopeChange};
 use crate::flows::{App, Done};
@@ -118,9 +118,12 @@ impl ConsentService for Consents {
         let entered = enter(&mut request)?;
         let wire = request.into_inner();
         let language = Language::of(&wire.language);
-        let ask = wire::guardian(wire)?;
+        let ask = wire::guardian(wire, &entered.custody, self.app.now())?;
         let (app, call) = (Arc::clone(&self.app), entered.call.clone());
+        let (custody, party) = (entered.custody.clone(), call.relying_party.clone());
         let changed = entered.run(async move { app.verify_guardian(ask, call).await }).await?;
+        let unreadable = matches!(&changed.outcome, Ok(Done::GuardianRefused { problems, .. }) if problems.is_empty());
+        let disposal = service::receipt(&self.app, &custody, &party, custody.answered(!unreadable)).await;
         let outcome = match told(changed, language) {
             Told::Done(Done::GuardianRefused { problems, reasons }, _) => {
                 Outcome::Refused(wire::guardian_refused(&problems, &reasons, language))
@@ -129,7 +132,7 @@ impl ConsentService for Consents {
             Told::Done(_, consent) => Outcome::Verified(self.shown(&consent)?),
             Told::NotPossible(why) => Outcome::NotPossible(*why),
         };
-        Ok(Response::new(proto::VerifyGuardianResponse { outcome: Some(outcome) }))
+        Ok(Response::new(proto::VerifyGuardianResponse { outcome: Some(outcome), disposal }))
     }
 
     async fn respond(

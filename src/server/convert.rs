@@ -10,7 +10,9 @@ pub use events::{mark, told_event, wanted};
 use super::messages::{Language, Text};
 use super::proto::{self, check_age_request, check_age_response::Outcome as WireOutcome, read_document_response};
 use super::steps;
-use crate::flows::{Answer, Ask, Field, Fields, Outcome, OutcomeKind, ReadAnswer, ReadAsk, Shown, Told};
+use crate::flows::{
+    Answer, Ask, Custody, Field, Fields, Outcome, OutcomeKind, Picture, ReadAnswer, ReadAsk, Receipt, Shown, Told,
+};
 use crate::secret::Sensitive;
 use crate::terms::{AssuranceLevel, DecisionId, DocumentKind, Jurisdiction, Purpose, Reason, Signal};
 use jiff::Timestamp;
@@ -81,11 +83,11 @@ fn purpose(wire: i32) -> Result<Purpose, BadField> {
     }
 }
 
-/// What CheckAge asks.
-pub fn ask(wire: proto::CheckAgeRequest) -> Result<Ask, BadField> {
+/// What CheckAge asks. The picture goes into custody, as it had come by `now`.
+pub fn ask(wire: proto::CheckAgeRequest, custody: &Custody, now: Timestamp) -> Result<Ask, BadField> {
     let shown = match wire.evidence {
         // Taken at once, so that the picture is overwritten whatever is found wrong below.
-        Some(check_age_request::Evidence::Image(bytes)) => Shown::Image(Sensitive::new(bytes)),
+        Some(check_age_request::Evidence::Image(bytes)) => Shown::Image(custody.take(bytes, now)),
         Some(check_age_request::Evidence::DeclaredBirthDate(text)) => {
             Shown::declared(&Sensitive::new(text)).map_err(|_| bad("declared_birth_date", Problem::Malformed))?
         }
@@ -102,7 +104,7 @@ pub fn ask(wire: proto::CheckAgeRequest) -> Result<Ask, BadField> {
 }
 
 /// What CheckAgeStream asks, once the picture is complete.
-pub fn ask_of_stream(header: &proto::CheckAgeStreamHeader, image: Sensitive<Vec<u8>>) -> Result<Ask, BadField> {
+pub fn ask_of_stream(header: &proto::CheckAgeStreamHeader, image: Picture) -> Result<Ask, BadField> {
     Ok(Ask {
         subject: parse("header.subject_ref", &header.subject_ref)?,
         jurisdiction: parse::<Jurisdiction>("header.jurisdiction", &header.jurisdiction)?,
@@ -117,9 +119,9 @@ pub fn decision_id(text: &str) -> Result<DecisionId, BadField> {
     parse("decision_id", text)
 }
 
-/// What ReadDocument asks.
-pub fn read_ask(wire: proto::ReadDocumentRequest) -> Result<ReadAsk, BadField> {
-    let image = Sensitive::new(wire.image);
+/// What ReadDocument asks. The picture goes into custody, as it had come by `now`.
+pub fn read_ask(wire: proto::ReadDocumentRequest, custody: &Custody, now: Timestamp) -> Result<ReadAsk, BadField> {
+    let image = custody.take(wire.image, now);
     let mut fields = Fields::default();
     for field in wire.fields {
         let unspecified = bad("fields", Problem::Unspecified);
@@ -137,7 +139,12 @@ pub fn read_ask(wire: proto::ReadDocumentRequest) -> Result<ReadAsk, BadField> {
     Ok(ReadAsk { subject: parse("subject_ref", &wire.subject_ref)?, image, fields })
 }
 
-/// The answer to CheckAge.
+/// A disposal receipt. From here on its opening is the caller's.
+pub fn receipt(receipt: &Receipt) -> proto::DisposalReceipt {
+    proto::DisposalReceipt { token: receipt.token.clone(), opening: receipt.opening.expose().to_vec() }
+}
+
+/// The answer to CheckAge, but for the disposal receipt.
 pub fn answer(answer: &Answer, language: Language) -> proto::CheckAgeResponse {
     proto::CheckAgeResponse {
         decision_id: answer.decision.to_string(),
@@ -145,6 +152,7 @@ pub fn answer(answer: &Answer, language: Language) -> proto::CheckAgeResponse {
         policy_digest: answer.policy.to_string(),
         assurance: answer.assurance.map_or(0, |level| assurance(level).into()),
         signals: answer.signals.iter().map(|s| signal(*s).into()).collect(),
+        disposal: None,
         outcome: Some(outcome(&answer.outcome, language)),
     }
 }
@@ -223,7 +231,7 @@ pub fn explanation(of: &Told, language: Language) -> proto::ExplainDecisionRespo
     }
 }
 
-/// The answer to ReadDocument.
+/// The answer to ReadDocument, but for the disposal receipt.
 pub fn read_answer(read: &ReadAnswer, language: Language) -> proto::ReadDocumentResponse {
     let outcome = match read {
         ReadAnswer::Read { date_of_birth, document_kind, expiry, assurance: level, signals } => {
@@ -243,7 +251,7 @@ pub fn read_answer(read: &ReadAnswer, language: Language) -> proto::ReadDocument
             })
         }
     };
-    proto::ReadDocumentResponse { outcome: Some(outcome) }
+    proto::ReadDocumentResponse { outcome: Some(outcome), disposal: None }
 }
 
 pub(super) fn timestamp(at: Timestamp) -> prost_types::Timestamp {
@@ -304,6 +312,7 @@ fn reason(reason: Reason) -> proto::Reason {
         Reason::Specimen => proto::Reason::Specimen,
         Reason::DocumentRequired => proto::Reason::DocumentRequired,
         Reason::UnreadableFile => proto::Reason::UnreadableFile,
+        Reason::ResidentNumberShown => proto::Reason::ResidentNumberShown,
     }
 }
 
@@ -322,6 +331,8 @@ fn signal(signal: Signal) -> proto::Signal {
         Signal::CheckDigitMismatch => proto::Signal::CheckDigitMismatch,
         Signal::AgeAtIssueImplausible => proto::Signal::AgeAtIssueImplausible,
         Signal::MinorOnAlienCard => proto::Signal::MinorOnAlienCard,
+        Signal::EditingSoftware => proto::Signal::EditingSoftware,
+        Signal::ScreenshotHint => proto::Signal::ScreenshotHint,
     }
 }
 

@@ -4,8 +4,8 @@ use super::convert;
 use super::messages::Language;
 use super::proto::document_service_server::DocumentService;
 use super::proto::{ReadDocumentRequest, ReadDocumentResponse};
-use super::service::enter;
-use crate::flows::App;
+use super::service::{self, enter};
+use crate::flows::{App, ReadAnswer};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -30,9 +30,12 @@ impl DocumentService for Documents {
         let entered = enter(&mut request)?;
         let wire = request.into_inner();
         let language = Language::of(&wire.language);
-        let ask = convert::read_ask(wire)?;
+        let ask = convert::read_ask(wire, &entered.custody, self.app.now())?;
         let (app, call) = (Arc::clone(&self.app), entered.call.clone());
+        let (custody, party) = (entered.custody.clone(), call.relying_party.clone());
         let answer = entered.run(async move { app.read_document(ask, call).await }).await?;
-        Ok(Response::new(convert::read_answer(&answer, language)))
+        let path = custody.answered(matches!(answer, ReadAnswer::Read { .. }));
+        let disposal = service::receipt(&self.app, &custody, &party, path).await;
+        Ok(Response::new(ReadDocumentResponse { disposal, ..convert::read_answer(&answer, language) }))
     }
 }

@@ -11,12 +11,14 @@ use super::access::{self, Needs, Row};
 use super::budget::{ANONYMOUS_BYTES, Budget, Counted, Held, Meter};
 use super::pace::{Obstacle, Pace, Paced};
 use super::quota::{Class, Quotas};
+use super::service::DISPOSAL;
 use super::status::{self, Denied};
 use super::streams::{Ending, Side};
 use super::tls::ClientCertificate;
 use crate::flows::callers::Unknown;
-use crate::flows::{App, Caller, Certificate, Deadline, Error};
+use crate::flows::{App, Caller, Certificate, Custody, Deadline, Error};
 use crate::telemetry::Metrics;
+use crate::terms::{DisposalPath, RelyingParty};
 use http::{HeaderMap, Request, Response, header};
 use std::future::Future;
 use std::pin::Pin;
@@ -124,12 +126,49 @@ impl Gate {
         Ending::body(body, side, self.longest_stream, self.closing.subscribe())
     }
 
-    /// Until when the caller waits. A little of its time is left for the answer to travel.
-    fn deadline(&self, headers: &HeaderMap) -> Deadline {
+    /// Until when the caller waits, and how much longer a refusal may take then. A little of its time is left for the
+    /// answer to travel.
+    fn deadline(&self, headers: &HeaderMap) -> (Deadline, Duration) {
         let asked = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(timeout);
-        let asked = asked.map(|wait| wait.saturating_sub((wait / 20).min(Duration::from_millis(20))));
-        Deadline::after(asked.map_or(self.longest, |asked| asked.min(self.longest)))
+        let Some(asked) = asked else { return (Deadline::after(self.longest), DISPOSAL) };
+        let travel = (asked / 20).min(Duration::from_millis(20));
+        let wait = asked.saturating_sub(travel).min(self.longest);
+        let more = asked.saturating_sub(wait).saturating_sub(travel / 2);
+        (Deadline::after(wait), more.min(DISPOSAL))
     }
+
+    /// A refusal, with the receipt for the picture that the call took, if it took one. An answer has it already.
+    async fn receipted(&self, refused: Response<Body>, of: Taken, bound: Duration) -> Response<Body> {
+        let path = match code(&refused) {
+            Code::Ok => return refused,
+            Code::DeadlineExceeded => DisposalPath::TimedOut,
+            Code::Internal | Code::Unknown | Code::Unavailable | Code::DataLoss => DisposalPath::Failed,
+            Code::Cancelled
+            | Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::ResourceExhausted
+            | Code::FailedPrecondition
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Unauthenticated => DisposalPath::Refused,
+        };
+        let receipt = self.app.disposal(&of.custody, &of.party, of.custody.refused(path), bound).await;
+        match receipt {
+            Some(receipt) => status::with_receipt(refused, &super::convert::receipt(&receipt)),
+            None => refused,
+        }
+    }
+}
+
+/// What a call may have taken: kept by the guard, which outlives the service.
+struct Taken {
+    custody: Custody,
+    party: RelyingParty,
+    /// The picture's share of the memory bound, until the picture is gone.
+    _held: Held,
 }
 
 /// The one bearer token of a call.
@@ -181,6 +220,7 @@ impl<S> Service<Request<Body>> for Guard<S>
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
     S::Future: Send,
+    S::Error: Send,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -205,7 +245,7 @@ where
 {
     let begun = Instant::now();
     let row = access::row(request.uri().path());
-    let deadline = gate.deadline(request.headers());
+    let (deadline, more) = gate.deadline(request.headers());
     let certificate = request.extensions().get::<ClientCertificate>();
     let response = match gate.admit(row, request.headers(), certificate, deadline).await {
         Err(denied) => Ok(status::denied(denied).into_http()),
@@ -220,17 +260,23 @@ where
                     Paced::body(body, gate.pace, obstacle, Arc::clone(&gate.metrics))
                 }
             };
-            let answer = inner.call(equip(&gate, request.map(body), caller, deadline));
-            tokio::time::timeout_at(deadline.instant().into(), answer)
+            let (request, taken) = equip(&gate, request.map(body), caller, deadline);
+            let answer = inner.call(request);
+            let response = tokio::time::timeout_at(deadline.instant().into(), answer)
                 .await
                 .unwrap_or_else(|_| Ok(status::denied(Denied::Late).into_http()))
                 .map(|response| match endless {
                     true => response.map(|body| gate.ending(body, Side::Response)),
                     false => response,
                 })
+                .map(explained);
+            // By now the service and all that it held are gone.
+            match (response, taken.filter(|_| pictures)) {
+                (Ok(response), Some(taken)) => Ok(gate.receipted(response, taken, more).await),
+                (response, _) => response,
+            }
         }
     };
-    let response = response.map(explained);
     if let Ok(response) = &response {
         let label = row.map_or("other", |row| row.label);
         let (code, took) = (status::code_label(code(response)), begun.elapsed());
@@ -241,19 +287,26 @@ where
 }
 
 /// Gives the request what its service needs: the caller, the deadline, and a body that is counted.
-fn equip(gate: &Gate, request: Request<Body>, caller: Option<Caller>, deadline: Deadline) -> Request<Body> {
+fn equip(
+    gate: &Gate,
+    request: Request<Body>,
+    caller: Option<Caller>,
+    deadline: Deadline,
+) -> (Request<Body>, Option<Taken>) {
     let (mut parts, body) = request.into_parts();
-    let meter = match caller {
-        None => Meter::Alone(ANONYMOUS_BYTES),
+    let (meter, taken) = match caller {
+        None => (Meter::Alone(ANONYMOUS_BYTES), None),
         Some(caller) => {
             let held = Held::nothing(&gate.budget, caller.relying_party.clone());
+            let (custody, party) = (Custody::new(), caller.relying_party.clone());
+            parts.extensions.insert(custody.clone());
             parts.extensions.insert(caller);
             parts.extensions.insert(held.clone());
-            Meter::Shared(held)
+            (Meter::Shared(held.clone()), Some(Taken { custody, party, _held: held }))
         }
     };
     parts.extensions.insert(deadline);
-    Request::from_parts(parts, Counted::body(body, meter))
+    (Request::from_parts(parts, Counted::body(body, meter)), taken)
 }
 
 /// A refusal that the machinery between the socket and the services made gets a reason; every other has one.

@@ -4,7 +4,7 @@ use super::convert::{self, Problem, bad, rights as wire};
 use super::messages::{Language, ProofText, Text};
 use super::proto;
 use super::proto::rights_service_server::RightsService;
-use super::service::enter;
+use super::service::{self, enter};
 use crate::flows::App;
 use crate::flows::rights::{RightsChanged, Verdict};
 use crate::terms::{RequestState, Right, Scope};
@@ -78,13 +78,16 @@ impl RightsService for Rights {
         let entered = enter(&mut request)?;
         let ask = request.into_inner();
         let language = Language::of(&ask.language);
-        let ask = wire::prove(ask, self.app.now())?;
+        let ask = wire::prove(ask, &entered.custody, self.app.now())?;
         if ask.offered.takes_staff() {
             entered.must_have(Scope::RightsDecide)?;
         }
         let subject = ask.subject.clone();
         let (app, call) = (Arc::clone(&self.app), entered.call.clone());
+        let (custody, party) = (entered.custody.clone(), call.relying_party.clone());
         let proved = entered.run(async move { app.prove_requester(ask, call).await }).await?;
+        // Whether a card could be read is not told: nor is it told why something does not hold.
+        let disposal = service::receipt(&self.app, &custody, &party, custody.answered(true)).await;
         let (now, of) = (self.app.now(), &proved.request);
         let verified = of.state() == RequestState::Verified;
         let (outcome, text) = match proved.verdict {
@@ -102,6 +105,7 @@ impl RightsService for Rights {
         Ok(Response::new(proto::ProveRequesterResponse {
             outcome: Some(outcome),
             proof: token.as_ref().map(wire::proof_token),
+            disposal,
             message_key: text.key(),
             message: text.text(language).to_owned(),
         }))

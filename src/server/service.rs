@@ -1,16 +1,20 @@
 //! What the services share: who calls, and flows that outlive a caller who leaves.
 
 use super::budget::Held;
+use super::proto;
 use super::status::{self, Denied};
-use crate::flows::{Call, Caller, Deadline, Error, Presence};
-use crate::terms::Scope;
+use crate::flows::{App, Call, Caller, Custody, Deadline, Error, Presence};
+use crate::terms::{DisposalPath, RelyingParty, Scope};
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::time::Duration;
 use tonic::{Request, Status};
 
 /// The call as the guard let it through; with the proof of presence that must live as long as the handler.
 pub(super) struct Entered {
     pub call: Call,
+    /// What holds the picture of the call. A copy must not go into the flow: the flow may outlive the caller.
+    pub custody: Custody,
     scopes: BTreeSet<Scope>,
     held: Option<Held>,
     _presence: Presence,
@@ -21,9 +25,23 @@ pub(super) fn enter<T>(request: &mut Request<T>) -> Result<Entered, Status> {
     let extensions = request.extensions_mut();
     let caller: Caller = extensions.remove().ok_or_else(status::internal)?;
     let deadline: Deadline = extensions.remove().ok_or_else(status::internal)?;
+    let custody = extensions.remove().unwrap_or_else(Custody::new);
     let presence = Presence::new();
     let call = Call { relying_party: caller.relying_party, deadline, watch: presence.watch() };
-    Ok(Entered { call, scopes: caller.scopes, held: extensions.remove(), _presence: presence })
+    Ok(Entered { call, custody, scopes: caller.scopes, held: extensions.remove(), _presence: presence })
+}
+
+/// How long an answer waits for its picture to be gone. When a flow has ended, it is.
+pub(super) const DISPOSAL: Duration = Duration::from_secs(2);
+
+/// The disposal receipt of a call that was answered.
+pub(super) async fn receipt(
+    app: &App,
+    custody: &Custody,
+    party: &RelyingParty,
+    path: DisposalPath,
+) -> Option<proto::DisposalReceipt> {
+    app.disposal(custody, party, path, DISPOSAL).await.as_ref().map(super::convert::receipt)
 }
 
 impl Entered {

@@ -1,20 +1,28 @@
 //! The only place where a gRPC status is made.
 //!
 //! Every status carries `google.rpc.ErrorInfo` with a closed reason under the domain `idgate`, and, where it helps,
-//! `RetryInfo` or `BadRequest`. Texts say what to do and never repeat what was sent. A negative answer is not a status.
+//! `RetryInfo` or `BadRequest`; after a picture was taken, its disposal receipt too. Texts say what to do and never repeat what was sent. A negative answer is not a status.
 
 use super::budget::Over;
 use super::convert::BadField;
+use super::proto;
 use super::quota::Class;
 use crate::flows::{Error, Rejected, StoreError, Unread, Whose};
 use crate::terms::{Purpose, Scope};
+use http::Response;
+use prost::Message as _;
+use prost_types::Any;
 use std::collections::HashMap;
 use std::time::Duration;
+use tonic::body::Body;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic_types::{ErrorDetails, StatusExt as _, pb};
 
 /// The domain of every reason.
 pub const DOMAIN: &str = "idgate";
+
+/// The type of a disposal receipt among the details.
+const RECEIPT: &str = "type.googleapis.com/idgate.v1.DisposalReceipt";
 
 /// Why a call was turned away before it reached its service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -218,6 +226,15 @@ impl From<Error> for Status {
             Error::Store(StoreError::Corrupt) => internal(),
         }
     }
+}
+
+/// The same refusal with a disposal receipt among its details, after those that it has.
+pub fn with_receipt(response: Response<Body>, receipt: &proto::DisposalReceipt) -> Response<Body> {
+    let Some(status) = Status::from_header_map(response.headers()) else { return response };
+    let Ok(mut details) = pb::Status::decode(status.details()) else { return response };
+    details.details.push(Any { type_url: String::from(RECEIPT), value: receipt.encode_to_vec() });
+    let (code, text) = (status.code(), status.message().to_owned());
+    Status::with_details_and_metadata(code, text, details.encode_to_vec().into(), status.metadata().clone()).into_http()
 }
 
 /// One to three seconds at random, so that those who were refused together do not come back together.

@@ -21,6 +21,7 @@ pub fn data_key(kind: DataKind) -> &'static str {
 pub fn key(step: &Step) -> &'static str {
     match step {
         Step::Used { .. } => "used",
+        Step::ByStatute { .. } => "by_statute",
         Step::NothingRead => "nothing_read",
         Step::Contradiction { .. } => "contradiction",
         Step::Counted { .. } => "counted",
@@ -60,6 +61,9 @@ fn english(step: &Step) -> String {
                 DataKind::RememberedBirthDate => "the date of birth that an earlier decision rested on",
             }
         ),
+        Step::ByStatute { statute } => {
+            format!("The resident number on the document was read under {statute}, and masked in memory at once.")
+        }
         Step::NothingRead => "No date of birth was accepted from the document.".to_owned(),
         Step::Contradiction { signal } => format!("The document contradicts itself ({signal})."),
         Step::Counted { leap_day, latest_of_zones } => {
@@ -123,6 +127,9 @@ fn korean(step: &Step) -> String {
                 DataKind::RememberedBirthDate => "앞선 결정에 쓰인 생년월일",
             }
         ),
+        Step::ByStatute { statute } => {
+            format!("신분증의 주민등록번호는 {statute}에 따라 읽었고 곧바로 메모리에서 가렸습니다.")
+        }
         Step::NothingRead => "신분증에서 생년월일을 인정하지 못했습니다.".to_owned(),
         Step::Contradiction { signal } => format!("신분증의 내용이 서로 맞지 않습니다({signal})."),
         Step::Counted { leap_day, latest_of_zones } => {

@@ -2,10 +2,11 @@
 //!
 //! A token is made from a [`Grant`] only, which only the policy can make. It says `age_over_NN` and how that is known,
 //! for one subject and one relying party; there is no claim that could hold a date of birth, a name or a number, and
-//! no way to add one. The same inputs give the same claims. Besides, it signs consent receipts ([`receipts`]) and the
-//! links by which guardians answer ([`links`]). Only this module and its files name `jsonwebtoken`.
+//! no way to add one. The same inputs give the same claims. Besides, it signs consent receipts ([`receipts`]), disposal
+//! receipts ([`disposal`]) and the links by which guardians answer ([`links`]). Only this module and its files name `jsonwebtoken`.
 
 pub mod callers;
+pub mod disposal;
 pub mod files;
 mod jws;
 pub mod keys;

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 /// A reader that finds one strip for each of its lines and reads the same on every pass.
-struct Scripted(Vec<String>);
+pub struct Scripted(pub Vec<String>);
 
 impl Reader for Scripted {
     fn find(&self, _: &Frame, _: &Region, _: Detail) -> Result<Vec<Strip>, ReadFault> {
@@ -43,7 +43,7 @@ impl Reader for Scripted {
     }
 }
 
-fn picture(format: ImageFormat, width: u32, height: u32) -> Vec<u8> {
+pub fn picture(format: ImageFormat, width: u32, height: u32) -> Vec<u8> {
     let image = GrayImage::from_fn(width, height, |x, y| Luma([((x * 7 + y * 13) % 251) as u8]));
     let rgb = image::DynamicImage::ImageLuma8(image).into_rgb8();
     let mut out = Cursor::new(Vec::new());

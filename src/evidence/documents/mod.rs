@@ -20,6 +20,7 @@ pub(crate) mod clean;
 pub(crate) mod dates;
 pub(crate) mod kr_card;
 pub(crate) mod labels;
+pub(crate) mod mask;
 pub(crate) mod mrz;
 pub(crate) mod rows;
 pub(crate) mod rrn;

@@ -21,6 +21,8 @@ pub(crate) struct Row {
     across: Vec<(f32, f32)>,
     /// Where the boxes begin and end in `text`.
     pub(crate) boxes: Vec<(usize, usize)>,
+    /// Which line each box is.
+    pub(crate) lines: Vec<usize>,
     /// Top and bottom of each box.
     down: Vec<(f32, f32)>,
     pub(crate) place: Place,
@@ -59,10 +61,17 @@ pub(crate) fn read_again(rows: &[Row], place: &Place, pass: u8, kanji: bool) -> 
         .any(|r| r.boxes.iter().any(|b| b.0 < b.1 && same_print(&r.part(*b), place)))
 }
 
-/// All rows, pass by pass, from top to bottom.
+/// All rows but those of machine-readable lines, pass by pass, from top to bottom.
 pub(crate) fn rows(page: &Page) -> Vec<Row> {
-    let mut lines: Vec<&Line> = page.lines.iter().filter(|l| l.alphabet != Alphabet::Mrz).take(BOXES).collect();
-    lines.sort_by(|a, b| (a.pass, a.alphabet).cmp(&(b.pass, b.alphabet)).then(a.place.top.total_cmp(&b.place.top)));
+    rows_of(&page.lines, |alphabet| alphabet != Alphabet::Mrz)
+}
+
+/// The rows of lines that were read with some alphabets.
+pub(crate) fn rows_of(lines: &[Line], of: impl Fn(Alphabet) -> bool) -> Vec<Row> {
+    let mut lines: Vec<(usize, &Line)> = lines.iter().enumerate().filter(|l| of(l.1.alphabet)).take(BOXES).collect();
+    lines.sort_by(|(_, a), (_, b)| {
+        (a.pass, a.alphabet).cmp(&(b.pass, b.alphabet)).then(a.place.top.total_cmp(&b.place.top))
+    });
     let mut used = vec![false; lines.len()];
     let mut out = Vec::new();
     for first in 0..lines.len() {
@@ -71,12 +80,12 @@ pub(crate) fn rows(page: &Page) -> Vec<Row> {
         }
         let mut members = vec![lines[first]];
         for other in first + 1..lines.len() {
-            if !used[other] && members.iter().any(|m| beside(m, lines[other])) {
+            if !used[other] && members.iter().any(|m| beside(m.1, lines[other].1)) {
                 used[other] = true;
                 members.push(lines[other]);
             }
         }
-        members.sort_by(|a, b| a.place.left.total_cmp(&b.place.left));
+        members.sort_by(|a, b| a.1.place.left.total_cmp(&b.1.place.left));
         out.extend(join(&members));
     }
     out
@@ -93,23 +102,26 @@ fn beside(a: &Line, b: &Line) -> bool {
         && apart
 }
 
-fn join(members: &[&Line]) -> Option<Row> {
+fn join(members: &[(usize, &Line)]) -> Option<Row> {
+    let (_, first) = members.first()?;
     let mut row = Row {
         text: Zeroizing::new(Vec::with_capacity(LONGEST)),
         across: Vec::new(),
         boxes: Vec::new(),
+        lines: Vec::new(),
         down: Vec::new(),
-        place: members.first()?.place,
-        pass: members.first()?.pass,
-        alphabet: members.first()?.alphabet,
+        place: first.place,
+        pass: first.pass,
+        alphabet: first.alphabet,
     };
-    for line in members {
+    for (at, line) in members {
         let gap = line.place.left - row.place.right;
         if !row.text.is_empty() {
             row.text.push(if gap > row.place.height() { GAP } else { ' ' });
             row.across.push((row.place.right, line.place.left.max(row.place.right)));
         }
         append(&mut row, line);
+        row.lines.push(*at);
         row.place = super::mrz::union(&row.place, &line.place);
         if row.text.len() >= LONGEST {
             break;

@@ -1,9 +1,10 @@
 //! Korean resident and foreigner numbers: layout, century, checksum and class.
 //!
-//! Always: digits 8 to 13 are forgotten as soon as the checksum was taken; a [`Number`] keeps `YYMMDD-G` at most
-//! (PIPA 24-2). A checksum that does not hold is no error: numbers issued since 2020-10-05 are random there
+//! Always: digits 8 to 13 are forgotten as soon as the checksum was taken: a [`Number`] keeps `YYMMDD-G` at most
+//! (PIPA 24-2), and in the text they came from they are replaced by marks ([`cover`]) that say what the checksum said. A checksum that does not hold is no error: numbers issued since 2020-10-05 are random there
 //! (주민등록법 시행규칙 art. 2), so it is evidence for the reading and never a reason to refuse.
 
+use crate::secret::Sensitive;
 use jiff::civil::Date;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -148,7 +149,8 @@ pub(crate) fn find_half(chars: &[char]) -> Option<Number> {
         for (slot, c) in yymmdd.iter_mut().zip(&chars[at..at + 6]) {
             *slot = digit(*c, false)?.0;
         }
-        let open = chars.get(at + 6) == Some(&'-') && !chars[at + 7..].iter().any(char::is_ascii_digit);
+        let open =
+            chars.get(at + 6) == Some(&'-') && !chars[at + 7..].iter().any(|c| c.is_ascii_digit() || is_mark(*c));
         (boundary && open).then(|| Number {
             yymmdd: *yymmdd,
             seventh: None,
@@ -236,7 +238,63 @@ fn separator(chars: &[char], mut at: usize) -> (bool, usize) {
 type BackHalf = (Option<u8>, Back, bool, usize, usize);
 
 fn back_at(chars: &[char], from: usize, repair: bool, front: &[u8; 6], separated: bool) -> Option<BackHalf> {
-    masked_at(chars, from, separated).or_else(|| open_at(chars, from, repair, front))
+    masked_at(chars, from, separated)
+        .or_else(|| marked_at(chars, from, repair))
+        .or_else(|| open_at(chars, from, repair, front))
+}
+
+/// Marks for digits 8 to 13, from the private use area: nothing is printed with them. Which one says what was known of
+/// the digits: whether the checksum held, whether they were a sample's, whether a letter was among them.
+const MARKS: [char; 8] =
+    ['\u{e000}', '\u{e001}', '\u{e002}', '\u{e003}', '\u{e004}', '\u{e005}', '\u{e006}', '\u{e007}'];
+/// How many digits are marked.
+const BACK: usize = 6;
+
+/// Whether a character stands for a digit that was masked.
+pub(crate) fn is_mark(c: char) -> bool {
+    MARKS.contains(&c)
+}
+
+/// Takes marks out of a text that comes from outside.
+pub(crate) fn forget_marks(text: &mut Sensitive<String>) {
+    if text.expose().chars().any(is_mark) {
+        text.expose_mut().retain(|c| !is_mark(c));
+    }
+}
+
+/// Masks the numbers of a line that are shown in full, and says where. In a machine-readable line only those that are set
+/// apart by a dash or a space: there, thirteen digits in a row are another number.
+pub(crate) fn cover(chars: &mut [char], machine: bool) -> Vec<(usize, usize)> {
+    let mut covered = Vec::new();
+    for repair in [false, true] {
+        for number in scan(chars, repair) {
+            let Back::Open(sum) = number.back else { continue };
+            let (from, to) = number.span;
+            let Some(back) = chars.get_mut(to.saturating_sub(BACK)..to) else { continue };
+            if back.iter().any(|c| is_mark(*c)) || (machine && !number.separated) {
+                continue;
+            }
+            let letters = back.iter().any(|c| !c.is_ascii_digit());
+            let known = usize::from(sum == Checksum::Match) + 2 * usize::from(number.sample) + 4 * usize::from(letters);
+            back.fill(MARKS.get(known).copied().unwrap_or('*'));
+            covered.push((from, to));
+        }
+    }
+    covered
+}
+
+/// A back that was masked here.
+fn marked_at(chars: &[char], from: usize, repair: bool) -> Option<BackHalf> {
+    let (seventh, mended) = digit(*chars.get(from)?, repair)?;
+    let (first, rest) = chars.get(from + 1..from + 1 + BACK)?.split_first()?;
+    let known = MARKS.iter().position(|mark| mark == first).filter(|_| rest.iter().all(|c| c == first))?;
+    let letters = known & 4 != 0;
+    if letters && !repair {
+        return None;
+    }
+    let sum = if known & 1 != 0 { Checksum::Match } else { Checksum::Mismatch };
+    let mended = usize::from(mended) + usize::from(letters);
+    Some((Some(seventh), Back::Open(sum), known & 2 != 0, mended, from + 1 + BACK))
 }
 
 /// Seven digits: the checksum is taken and the digits are forgotten here.

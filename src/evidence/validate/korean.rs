@@ -34,6 +34,11 @@ pub(super) fn judge(card: &Card, visual: &Visual, today: Date) -> Option<Finding
     Some(weigh(card, visual, kind, best, &numbers, today, &wants))
 }
 
+/// Whether a number is shown in full that is a resident number, as far as the page tells.
+pub(super) fn number_shown(card: &Card, visual: &Visual) -> bool {
+    card.numbers.iter().any(|f| matches!(f.number.back, Back::Open(_)) && plausible(f, card, visual))
+}
+
 /// Whether a number counts: on a page that shows itself to be a Korean card; or, set apart by a dash as Korean cards
 /// print it, on a page that shows nothing of another document. A run of thirteen digits may be any number (South
 /// African, Romanian and Yugoslav ones begin with the date of birth as well); so may one with letters among its digits.

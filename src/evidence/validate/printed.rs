@@ -10,7 +10,7 @@ use crate::age::BirthDate;
 use crate::evidence::documents::dates::Settled;
 use crate::evidence::documents::mrz::{Zone, is_specimen_text};
 use crate::evidence::documents::rows::Row;
-use crate::evidence::documents::rrn::over_120;
+use crate::evidence::documents::rrn::{self, over_120};
 use crate::evidence::documents::viz::Visual;
 use crate::terms::{AssuranceLevel, DocumentKind, Reason, Signal, Witness};
 use jiff::civil::Date;
@@ -123,15 +123,33 @@ fn masked(row: &Row, n: usize, visual: &Visual) -> zeroize::Zeroizing<String> {
     let spans: Vec<(usize, usize)> = visual.spans(n);
     let kept = row.text.iter().enumerate().filter(|(_, c)| !matches!(c, '-' | '.' | '/'));
     let blank = |i: usize| spans.iter().any(|s| s.0 <= i && i < s.1);
-    zeroize::Zeroizing::new(kept.map(|(i, c)| if blank(i) { ' ' } else { *c }).collect())
+    // What was masked as a Korean number may be another country's: its length is looked at here, not its end.
+    let shown = |c: char| if rrn::is_mark(c) { '0' } else { c };
+    zeroize::Zeroizing::new(kept.map(|(i, c)| if blank(i) { ' ' } else { shown(*c) }).collect())
 }
+
+/// Words that only specimens have: a State that is none, "specimen" in Chinese characters, and the names on the samples
+/// of Korean (홍길동, 홍길순) and Japanese cards.
+const SPECIMENS: [&str; 12] = [
+    "UTOPIA",
+    "见本",
+    "見本",
+    "样本",
+    "樣本",
+    "洪吉童",
+    "洪吉洞",
+    "洪吉東",
+    "洪吉同",
+    "洪吉順",
+    "日本花子",
+    "日本太郎",
+];
 
 /// Whether the page says that it is a specimen, or names a holder that only specimens have.
 pub(super) fn is_specimen(rows: &[Row]) -> bool {
     rows.iter().any(|row| {
         let text: zeroize::Zeroizing<String> = zeroize::Zeroizing::new(row.text.iter().collect());
         let words = || text.split(|c: char| !c.is_alphabetic()).filter(|w| !w.is_empty());
-        is_specimen_text(words().map(str::as_bytes))
-            || words().any(|w| matches!(w, "UTOPIA" | "见本" | "見本" | "样本" | "樣本"))
+        is_specimen_text(words().map(str::as_bytes)) || words().any(|w| SPECIMENS.contains(&w))
     })
 }

@@ -2,7 +2,7 @@
 
 use super::super::once::Done;
 use super::super::records::decode;
-use super::super::{App, Call, Error};
+use super::super::{App, Call, Error, Picture, Unread};
 use super::change::{Changed, Loaded, Wanted};
 use super::course::{ConsentRecord, Course, StepNote};
 use super::request::partition_of;
@@ -10,7 +10,6 @@ use crate::audit::{Entry, GuardianRefused, ImageLife};
 use crate::consent::{Check, Event};
 use crate::evidence::validate::{Evidence, Verdict};
 use crate::policy;
-use crate::secret::Sensitive;
 use crate::store::{Batch, Partition};
 use crate::terms::{
     ConsentId, GuardianProblem, IdempotencyKey, NotPossible, Reason, RelyingParty, ReviewReason, StaffRef,
@@ -35,7 +34,7 @@ pub struct GuardianAsk {
 /// What shows a guardian.
 pub enum Proof {
     /// A picture of their identity card.
-    Image(Sensitive<Vec<u8>>),
+    Image(Picture),
     /// A method that the relying party carried out.
     Attested {
         /// Which; never the scan.
@@ -96,13 +95,13 @@ impl App {
     async fn scan_guardian(
         &self,
         id: &ConsentId,
-        image: Sensitive<Vec<u8>>,
+        image: Picture,
         key: &IdempotencyKey,
         call: Call,
     ) -> Result<Changed, Error> {
-        let (party, received_at) = (call.relying_party.clone(), self.now());
-        let parts: [&[u8]; 3] = [b"scan", id.0.as_bytes(), image.expose()];
-        let once = self.once(&party, partition_of(id), key, &parts);
+        let (party, received_at) = (call.relying_party.clone(), image.received_at());
+        let once = |bytes: &[u8]| self.once(&party, partition_of(id), key, &[b"scan", id.0.as_bytes(), bytes]);
+        let once = image.with(once).ok_or(Unread::Abandoned)?;
         let before = self.current(self.consent_key(&party, id)).await?.ok_or(Error::UnknownConsent)?;
         if let Some(done) = self.replay(&once, received_at).await? {
             return Ok(Changed { consent: before.record.consent, outcome: Ok(done) });
@@ -117,7 +116,7 @@ impl App {
         let today = before.rule.today_for_expiry(received_at);
         let read = self.pool.read(place, image, today, self.image_bytes, waits).await?;
         self.observe(&read);
-        let life = ImageLife { received_at, disposed_at: self.now() };
+        let life = self.life_of(received_at, &read.verdict);
 
         // Read again: what happened meanwhile wins, and what was purged is not looked at.
         let loaded = self.current(self.consent_key(&party, id)).await?.ok_or(Error::UnknownConsent)?;

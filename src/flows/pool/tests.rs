@@ -58,7 +58,15 @@ async fn an_idle_pool_tries_whatever_it_thinks_and_learns() {
     pool.shared.state().times = Times { mean: 20_000_000, deviation: 0 };
     let place = pool.admit(&shop(), after(5)).ok().unwrap();
     assert!(matches!(pool.refuses(&shop(), after(5)), Some(Unread::NoTime { .. })), "it is not idle any more");
-    let read = pool.read(place, Sensitive::new(vec![1]), today, 1, (after(5), presence.watch())).await;
+    let read = pool
+        .read(
+            place,
+            Picture::unattended(Sensitive::new(vec![1]), jiff::Timestamp::UNIX_EPOCH),
+            today,
+            1,
+            (after(5), presence.watch()),
+        )
+        .await;
     assert!(read.is_ok());
     assert!(pool.shared.state().times.mean < 20_000_000);
 }
@@ -80,7 +88,15 @@ async fn a_picture_whose_place_went_to_somebody_with_less_is_refused() {
     let (_first, second) = (pool.admit(&shop(), after(60)).ok().unwrap(), pool.admit(&shop(), after(60)).ok().unwrap());
     let other = pool.admit(&"other".parse().unwrap(), after(60)).ok().unwrap();
     let read = async |place| {
-        pool.read(place, Sensitive::new(vec![1]), today, 1, (after(60), presence.watch())).await.map(drop)
+        pool.read(
+            place,
+            Picture::unattended(Sensitive::new(vec![1]), jiff::Timestamp::UNIX_EPOCH),
+            today,
+            1,
+            (after(60), presence.watch()),
+        )
+        .await
+        .map(drop)
     };
     assert!(matches!(read(second).await, Err(Unread::Full { .. })));
     assert_eq!(read(other).await, Ok(()));
@@ -93,7 +109,15 @@ async fn a_caller_who_has_left_and_a_deadline_that_has_passed_are_not_read_for()
     let presence = Presence::new();
     let call = async |deadline, watch| {
         let place = pool.admit(&shop(), after(60)).ok().unwrap();
-        pool.read(place, Sensitive::new(vec![1]), today, 1, (deadline, watch)).await.map(drop)
+        pool.read(
+            place,
+            Picture::unattended(Sensitive::new(vec![1]), jiff::Timestamp::UNIX_EPOCH),
+            today,
+            1,
+            (deadline, watch),
+        )
+        .await
+        .map(drop)
     };
     assert_eq!(call(after(60), presence.watch()).await, Ok(()));
     assert_eq!(call(after(0), presence.watch()).await, Err(Unread::Late));

@@ -1,13 +1,11 @@
 //! Looking: at a card, at data points, at a guardian's consent. What was looked at is gone when the answer is known.
 
 use super::super::subject::Subject;
-use super::super::{App, Call, Error};
+use super::super::{App, Call, Error, Picture};
 use super::prove::{DataPoint, Looked};
 use crate::age::BirthDate;
-use crate::audit::ImageLife;
 use crate::evidence::validate::Verdict as Seen;
 use crate::policy;
-use crate::secret::Sensitive;
 use crate::store::{Key, Version};
 use crate::terms::{ConsentId, RelyingParty};
 use aws_lc_rs::{constant_time, hmac, rand};
@@ -33,15 +31,15 @@ impl App {
         &self,
         subject: &Subject,
         jurisdiction: crate::terms::Jurisdiction,
-        (image, expected): (Sensitive<Vec<u8>>, BirthDate),
+        (image, expected): (Picture, BirthDate),
         place: super::super::pool::Place,
         call: &Call,
     ) -> Result<Looked, Error> {
-        let (rule, received_at) = (self.zones_of(jurisdiction), self.now());
+        let (rule, received_at) = (self.zones_of(jurisdiction), image.received_at());
         let today = rule.today_for_expiry(received_at);
         let read = self.pool.read(place, image, today, self.image_bytes, (call.deadline, call.watch.clone())).await?;
         self.observe(&read);
-        let life = ImageLife { received_at, disposed_at: self.now() };
+        let life = self.life_of(received_at, &read.verdict);
         let (mut holds, mut contradicts) = (false, false);
         if let Seen::Read(evidence) = &read.verdict {
             let facts = self.facts(&call.relying_party);
@@ -75,6 +73,7 @@ pub(super) fn agree(points: &[DataPoint]) -> Result<bool, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Sensitive;
     use crate::terms::DataPointKind;
 
     fn point(claimed: &str, on_file: &str) -> DataPoint {

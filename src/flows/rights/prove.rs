@@ -5,7 +5,7 @@ use super::super::idempotency::digest;
 use super::super::once::{Done, Once};
 use super::super::records::decode;
 use super::super::subject::Subject;
-use super::super::{App, Call, Error};
+use super::super::{App, Call, Error, Picture};
 use super::code::Code;
 use super::look::agree;
 use super::meter::Charged;
@@ -51,7 +51,7 @@ pub enum Offered {
     /// A signed declaration that this member of staff has.
     Declaration(StaffRef),
     /// A picture of an identity card, and the date of birth that it must show.
-    IdCard(Sensitive<Vec<u8>>, BirthDate),
+    IdCard(Picture, BirthDate),
     /// A person has looked at it.
     HumanReview(StaffRef),
     /// A guardian's consent.
@@ -141,7 +141,7 @@ impl Looked {
 
 impl Offered {
     /// A picture of a card, and the date of birth that it must show: `YYYY-MM-DD` and nothing else.
-    pub fn id_card(image: Sensitive<Vec<u8>>, expected: &Sensitive<String>) -> Result<Self, Malformed> {
+    pub fn id_card(image: Picture, expected: &Sensitive<String>) -> Result<Self, Malformed> {
         super::super::stated::birth(expected).map(|birth| Self::IdCard(image, birth))
     }
 

@@ -3,14 +3,14 @@
 use super::{BadField, Problem, bad, kind, parse, timestamp};
 use crate::consent::{Check, Consent, Happened, Notice};
 use crate::flows::consent::{ConsentAsk, GuardianAnswer, GuardianAsk, Proof};
-use crate::flows::{ReportAsk, TokenState};
-use crate::secret::Sensitive;
+use crate::flows::{Custody, ReportAsk, TokenState};
 use crate::server::messages::{Language, Text};
 use crate::server::proto;
 use crate::terms::{
     ConsentActor, ConsentId, ConsentPurpose, ConsentState, GuardianProblem, IdempotencyKey, NotPossible, Relationship,
     Reporter, ReviewReason, SubjectRef, VerificationMethod,
 };
+use jiff::Timestamp;
 
 /// The most entries of a list in a request.
 const MOST: usize = 32;
@@ -49,12 +49,16 @@ pub fn request(wire: proto::RequestConsentRequest) -> Result<ConsentAsk, BadFiel
     })
 }
 
-/// What VerifyGuardian asks.
-pub fn guardian(wire: proto::VerifyGuardianRequest) -> Result<GuardianAsk, BadField> {
+/// What VerifyGuardian asks. A picture goes into custody, as it had come by `now`.
+pub fn guardian(
+    wire: proto::VerifyGuardianRequest,
+    custody: &Custody,
+    now: Timestamp,
+) -> Result<GuardianAsk, BadField> {
     use proto::verify_guardian_request::Proof as Wire;
     let proof = match wire.proof {
         // Taken at once, so that the picture is overwritten whatever is found wrong below.
-        Some(Wire::Image(image)) => Proof::Image(Sensitive::new(image)),
+        Some(Wire::Image(image)) => Proof::Image(custody.take(image, now)),
         Some(Wire::Attested(attested)) => Proof::Attested {
             method: attested_method(attested.method)?,
             staff: optional("attested.staff_ref", &attested.staff_ref)?,

@@ -4,10 +4,10 @@
 //! names of both to each other.
 
 use super::{BadField, Problem, bad, parse, timestamp};
-use crate::flows::Token;
 use crate::flows::rights::{
     Answer, DataPoint, DuePage, DueRange, Extended, IssuedCode, Offered, OpenAsk, Opened, Plan, ProveAsk, RightsRequest,
 };
+use crate::flows::{Custody, Token};
 use crate::secret::Sensitive;
 use crate::server::messages::{Language, Text};
 use crate::server::proto;
@@ -122,13 +122,13 @@ fn past(field: &'static str, wire: &prost_types::Timestamp, now: Timestamp) -> R
     if at.duration_since(now).as_secs() > 60 { Err(bad(field, Problem::NotAllowedHere)) } else { Ok(at) }
 }
 
-/// What ProveRequester asks, at this time.
-pub fn prove(wire: proto::ProveRequesterRequest, now: Timestamp) -> Result<ProveAsk, BadField> {
+/// What ProveRequester asks, at this time. A picture goes into custody.
+pub fn prove(wire: proto::ProveRequesterRequest, custody: &Custody, now: Timestamp) -> Result<ProveAsk, BadField> {
     use proto::prove_requester_request::Proof as Wire;
     let offered = match wire.proof.ok_or(bad("proof", Problem::Missing))? {
         // Taken at once, so that they are overwritten whatever is found wrong below.
         Wire::IdCard(card) => {
-            let (image, expected) = (Sensitive::new(card.image), Sensitive::new(card.expected_date_of_birth));
+            let (image, expected) = (custody.take(card.image, now), Sensitive::new(card.expected_date_of_birth));
             Offered::id_card(image, &expected).map_err(|_| bad("id_card.expected_date_of_birth", Problem::Malformed))?
         }
         Wire::Code(code) => Offered::Code(typed(Sensitive::new(code.code))?),

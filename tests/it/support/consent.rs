@@ -106,14 +106,22 @@ impl World {
         id: &str,
         proof: verify_guardian_request::Proof,
     ) -> Result<proto::verify_guardian_response::Outcome, Status> {
+        let picture = match &proof {
+            verify_guardian_request::Proof::Image(picture) => Some(picture.clone()),
+            _ => None,
+        };
         let request = VerifyGuardianRequest {
             consent_id: id.to_owned(),
             proof: Some(proof),
             idempotency_key: format!("verify-{}", uuid::Uuid::new_v4()),
             language: String::new(),
         };
-        let answer = self.consents().verify_guardian(self.authorized(SHOP, request)).await?;
-        Ok(answer.into_inner().outcome.unwrap())
+        let answer = self.consents().verify_guardian(self.authorized(SHOP, request)).await?.into_inner();
+        assert_eq!(picture.is_some(), answer.disposal.is_some());
+        if let (Some(picture), Some(receipt)) = (picture, &answer.disposal) {
+            super::disposal::claims_of(&self.app, SHOP, &picture, receipt);
+        }
+        Ok(answer.outcome.unwrap())
     }
 
     /// Shows the guardian's card.

@@ -2,6 +2,7 @@
 
 pub mod canaries;
 mod consent;
+pub mod disposal;
 pub mod faults;
 pub mod frames;
 mod jwks;
@@ -234,8 +235,27 @@ impl World {
         self.check_as(SHOP, ask).await
     }
 
+    /// Checks an age. Every answer to a picture must have the receipt of this picture, which is taken out: it is new each
+    /// time. A refusal has one if the picture was taken at all.
     pub async fn check_as(&self, party: &str, ask: CheckAgeRequest) -> Result<CheckAgeResponse, Status> {
-        self.age_gate().check_age(self.authorized(party, ask)).await.map(|response| response.into_inner())
+        let picture = match &ask.evidence {
+            Some(Evidence::Image(picture)) => Some(picture.clone()),
+            _ => None,
+        };
+        let answer = self.age_gate().check_age(self.authorized(party, ask)).await;
+        let answer = answer.map(|response| response.into_inner());
+        let receipt = match &answer {
+            Ok(answer) => answer.disposal.clone(),
+            Err(status) => disposal::receipt_in(status),
+        };
+        match (&picture, &receipt) {
+            (Some(picture), Some(receipt)) => drop(disposal::claims_of(&self.app, party, picture, receipt)),
+            (picture, None) => {
+                assert!(picture.is_none() || answer.is_err(), "an answer to a picture without a receipt")
+            }
+            (None, Some(_)) => panic!("a receipt without a picture"),
+        }
+        answer.map(|answer| CheckAgeResponse { disposal: None, ..answer })
     }
 
     /// Every byte of every file that the server wrote, and its files' names.

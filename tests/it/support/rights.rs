@@ -251,8 +251,17 @@ impl World {
     }
 
     pub async fn try_prove(&self, ask: ProveRequesterRequest) -> Result<ProveRequesterResponse, Status> {
-        let answer = self.rights().prove_requester(self.authorized(SHOP, ask)).await?;
-        Ok(answer.into_inner())
+        let picture = match &ask.proof {
+            Some(Proof::IdCard(card)) => Some(card.image.clone()),
+            _ => None,
+        };
+        let answer = self.rights().prove_requester(self.authorized(SHOP, ask)).await?.into_inner();
+        assert_eq!(picture.is_some(), answer.disposal.is_some());
+        if let (Some(picture), Some(receipt)) = (picture, &answer.disposal) {
+            super::disposal::claims_of(&self.app, SHOP, &picture, receipt);
+        }
+        // It is new each time.
+        Ok(ProveRequesterResponse { disposal: None, ..answer })
     }
 
     pub async fn prove(&self, taken: &Taken, proof: Proof) -> ProveRequesterResponse {

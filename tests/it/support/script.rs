@@ -1,5 +1,5 @@
 //! A reader that reads what the picture's bytes say in words: `read 1990-01-01`, `specimen 1990-01-01`,
-//! `masked 1990-01-01`, `unwitnessed 1990-01-01`, `conflict 1990-01-01`, `expired 1990-01-01`, a reason such as
+//! `masked 1990-01-01`, `resident 1990-01-01` (a Korean card), `unwitnessed 1990-01-01`, `conflict 1990-01-01`, `expired 1990-01-01`, a reason such as
 //! `blurred`, or `panic`. Before any of them, `hold ` waits until the test lets go, `take 300 ` takes that many
 //! milliseconds, and `as x ` only gives the picture a name.
 
@@ -87,6 +87,10 @@ impl Script {
             "read" => evidence(rest, AssuranceLevel::Corroborated, vec![]),
             "specimen" => evidence(rest, AssuranceLevel::Corroborated, vec![Signal::Specimen]),
             "masked" => evidence(rest, AssuranceLevel::Corroborated, vec![Signal::NumberMasked]),
+            "resident" => match evidence(rest, AssuranceLevel::Corroborated, vec![]) {
+                Verdict::Read(of) => Verdict::Read(Evidence { kind: DocumentKind::KrResidentCard, ..of }),
+                other => other,
+            },
             "unwitnessed" => evidence(rest, AssuranceLevel::Unwitnessed, vec![]),
             "expired" => evidence(rest, AssuranceLevel::Corroborated, vec![Signal::Expired]),
             "conflict" => evidence(rest, AssuranceLevel::Checked, vec![Signal::PrintedDateConflict]),

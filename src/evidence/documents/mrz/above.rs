@@ -45,55 +45,10 @@ pub(super) fn specimen(row: &Row, nation: Option<&[u8]>, first: Option<&Vec<u8>>
     const ISSUERS: [&[u8]; 2] = [b"UTO", b"XUT"];
     let issuer = first.is_some_and(|f| f.get(2..5).is_some_and(|i| ISSUERS.contains(&i)));
     let nationality = nation.is_some_and(|n| ISSUERS.contains(&n));
-    let words = |text: &[u8]| is_specimen_text(text.split(|c| *c == b'<'));
+    let words = |text: &[u8]| super::specimens::is_specimen_text(text.split(|c| *c == b'<'));
     issuer
         || nationality
         || words(&row.text)
         || above.iter().any(|r| words(&r.text))
         || first.is_some_and(|f| f.get(5..).is_some_and(words))
-}
-
-/// Whether the words of a line name a published specimen: a word that is printed over specimens or made up for them, or
-/// the whole name of a known one. Words that are also names of real people (Test, Citizen, Eriksson) say nothing alone.
-pub(crate) fn is_specimen_text<'a>(words: impl Iterator<Item = &'a [u8]>) -> bool {
-    const PEOPLE: [[&[u8]; 2]; 6] = [
-        [b"CITIZEN", b"JANE"],
-        [b"CITIZEN", b"JOHN"],
-        [b"JANE", b"CITIZEN"],
-        [b"JOHN", b"CITIZEN"],
-        [b"TEST", b"TEST"],
-        [b"ESPANOLA", b"ESPANOLA"],
-    ];
-    let mut last: &[u8] = b"";
-    words.filter(|w| !w.is_empty()).any(|word| {
-        // An MRZ has the issuer (three letters) right before the first name.
-        let known = PEOPLE.iter().any(|p| last.ends_with(p[0]) && last.len() <= p[0].len() + 3 && word == p[1]);
-        last = word;
-        known || is_specimen_word(word)
-    })
-}
-
-/// Whether a word is one that only published specimens have; one letter of a long one may be misread.
-fn is_specimen_word(word: &[u8]) -> bool {
-    const NAMES: [&[u8]; 14] = [
-        b"SPECIMEN",
-        b"ESPECIMEN",
-        b"MUSTER",
-        b"MUSTERMANN",
-        b"MUSTERFRAU",
-        b"SAMPLE",
-        b"VOID",
-        b"VZOR",
-        b"VZOREC",
-        b"UZORAK",
-        b"WZOR",
-        b"MINTA",
-        b"NAYTE",
-        b"FACSIMILE",
-    ];
-    let letters = word.iter().map(|c| as_letter(*c).unwrap_or(*c));
-    NAMES.iter().any(|name| {
-        let wrong = letters.clone().zip(name.iter()).filter(|(a, b)| a != *b).count();
-        name.len() == word.len() && wrong <= usize::from(name.len() >= 8)
-    })
 }

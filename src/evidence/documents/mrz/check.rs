@@ -3,7 +3,7 @@
 //! Always: a repair is by position class only (a letter where only a digit can stand). No date is ever searched for.
 
 /// The value of an MRZ character: digits, then letters from 10, the filler 0.
-fn value(c: u8) -> u32 {
+pub(super) fn value(c: u8) -> u32 {
     match c {
         b'0'..=b'9' => u32::from(c - b'0'),
         b'A'..=b'Z' => u32::from(c - b'A') + 10,

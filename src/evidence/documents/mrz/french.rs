@@ -30,7 +30,8 @@ pub(super) fn read(row: &Row, rows: &[Row]) -> Option<Reading> {
         let all = Zeroizing::new([one, number.as_slice(), names, &birth[..], &rest[end + 7..=end + 7]].concat());
         holds(&all, last)
     });
-    let specimen = super::above::specimen(row, None, Some(&first), &above);
+    let published = super::specimens::is_number(b"FRA", number.get(..12).unwrap_or_default());
+    let specimen = published || super::above::specimen(row, None, Some(&first), &above);
     Some(Reading {
         kind: DocumentKind::Td2,
         birth: parts(&birth[..6])?,

@@ -15,11 +15,17 @@ mod fit;
 mod french;
 mod reading;
 mod rows;
+mod specimens;
+mod tail;
 
-pub(crate) use above::is_specimen_text;
 pub(crate) use core::Parts;
 pub(crate) use reading::Reading;
 pub(crate) use rows::union;
+pub(crate) use specimens::is_specimen_text;
+pub(crate) use tail::cover_tail;
+
+#[cfg(test)]
+pub(crate) use check::check_digit;
 
 use super::rows::same_print;
 use crate::evidence::text::{Page, Place};
@@ -33,6 +39,8 @@ pub(crate) struct Zone {
     pub(crate) readings: Vec<Reading>,
     /// Rows that are an MRZ by their look, whether legible or not, from top to bottom.
     pub(crate) bands: Vec<Place>,
+    /// A line names a published specimen.
+    pub(crate) specimen: bool,
 }
 
 /// Reads every MRZ line of every pass.
@@ -58,7 +66,8 @@ pub(crate) fn read(page: &Page) -> Zone {
     }
     bands.truncate(MOST_BANDS);
     bands.sort_by(|a, b| a.top.total_cmp(&b.top));
-    Zone { readings, bands }
+    let specimen = rows.iter().any(|row| specimens::in_line(&row.text));
+    Zone { readings, bands, specimen }
 }
 
 #[cfg(test)]

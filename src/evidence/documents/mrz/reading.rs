@@ -8,6 +8,7 @@ use super::check::{as_digit, as_letter, holds, twin};
 use super::core::{Core, LENGTH, Parts, parts};
 use super::fit;
 use super::rows::Row;
+use super::specimens;
 use crate::evidence::text::Place;
 use crate::terms::DocumentKind;
 use zeroize::{Zeroize, Zeroizing};
@@ -47,6 +48,8 @@ impl Drop for Reading {
 /// A second line (or third part) put together: its text at the right length, and what holds.
 struct Fitted {
     number_holds: bool,
+    /// The number is that of a published specimen.
+    specimen: bool,
     composite: Option<bool>,
     mended: bool,
     guessed: bool,
@@ -71,7 +74,7 @@ pub(super) fn read(row: &Row, core: &Core, rows: &[Row]) -> Option<Reading> {
     } else {
         before.last_chunk().map(|n: &[u8; 3]| &n[..])
     };
-    let specimen = super::above::specimen(row, nation, first.as_deref(), &above);
+    let specimen = fitted.specimen || super::above::specimen(row, nation, first.as_deref(), &above);
     Some(Reading {
         kind,
         birth: parts(&core.text[..6])?,
@@ -124,6 +127,7 @@ fn two_lines(
 fn fit_two(before: &[u8], core: &Core, after: &[u8], rest: usize) -> Fitted {
     let mut best = Fitted {
         number_holds: false,
+        specimen: false,
         composite: (rest > 0).then_some(false),
         mended: false,
         guessed: false,
@@ -178,15 +182,22 @@ fn judge_two(head: &[u8], core: &Core, tail: &[u8], rest: usize) -> Fitted {
         }
         Some(holds(&all, last))
     };
-    let plain = Fitted { number_holds, composite: composite(&number), mended: false, guessed: false, nonconforming };
+    let specimen = number_holds && specimens::is_number(&head[10..13], &number);
+    let plain =
+        Fitted { number_holds, specimen, composite: composite(&number), mended: false, guessed: false, nonconforming };
     if number_holds || rest == 0 {
         return plain;
     }
     let own = |n: &[u8]| digit != b'<' && holds(n, digit);
     match mended_number(&number, |n| own(n) && composite(n) == Some(true)) {
-        true => {
-            Fitted { number_holds: true, composite: Some(true), mended: true, guessed: false, nonconforming: false }
-        }
+        true => Fitted {
+            number_holds: true,
+            specimen: false,
+            composite: Some(true),
+            mended: true,
+            guessed: false,
+            nonconforming: false,
+        },
         false => plain,
     }
 }
@@ -234,7 +245,14 @@ fn number_check(number: &[u8], digit: u8, optional: &[u8]) -> (bool, bool) {
 
 /// TD1: the composite runs over two lines, so it is known only when the line above was seen.
 fn td1(core: &Core, after: &[u8], above: &[&Row]) -> (Fitted, Option<Zeroizing<Vec<u8>>>) {
-    let mut best = Fitted { number_holds: false, composite: None, mended: false, guessed: false, nonconforming: false };
+    let mut best = Fitted {
+        number_holds: false,
+        specimen: false,
+        composite: None,
+        mended: false,
+        guessed: false,
+        nonconforming: false,
+    };
     let mut first = None;
     let mut starts: Vec<Zeroizing<Vec<u8>>> = Vec::new();
     let mut tried = 0;
@@ -277,6 +295,7 @@ fn judge_td1(line: &[u8], core: &Core, tail: &[u8]) -> Fitted {
     };
     let plain = Fitted {
         number_holds,
+        specimen: number_holds && specimens::is_number(&line[2..5], &number),
         composite: Some(composite(&number) == Some(true)),
         mended: false,
         guessed: false,
@@ -286,9 +305,14 @@ fn judge_td1(line: &[u8], core: &Core, tail: &[u8]) -> Fitted {
         return plain;
     }
     match mended_number(&number, |n| holds(n, digit) && composite(n) == Some(true)) {
-        true => {
-            Fitted { number_holds: true, composite: Some(true), mended: true, guessed: false, nonconforming: false }
-        }
+        true => Fitted {
+            number_holds: true,
+            specimen: false,
+            composite: Some(true),
+            mended: true,
+            guessed: false,
+            nonconforming: false,
+        },
         false => plain,
     }
 }

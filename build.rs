@@ -1,4 +1,5 @@
-//! Compiles the proto files with protox (no system protoc) and writes the services and the descriptor set.
+//! Compiles the proto files with protox (no system protoc) and writes the services and the descriptor set. Says where the
+//! program may look for its models last: where it was built, or, for what is shipped, where they are installed.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -32,6 +33,10 @@ const REDACTED: [&str; 11] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
+    println!("cargo:rerun-if-env-changed=IDGATE_MODELS_PATH");
+    let built = || Ok::<_, env::VarError>(format!("{}/models", env::var("CARGO_MANIFEST_DIR")?));
+    let models = env::var("IDGATE_MODELS_PATH").or_else(|_| built())?;
+    println!("cargo:rustc-env=IDGATE_BUILT_MODELS={models}");
     let descriptors = protox::compile(FILES, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("idgate.v1.bin"), descriptors.encode_to_vec())?;

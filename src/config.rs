@@ -6,12 +6,14 @@
 mod callers;
 pub mod keys;
 mod open;
+pub mod seals;
 pub mod store;
 
 pub use callers::TrustedKey;
 pub use open::{OpenError, check, models_directory, open, policy_table, reader, server_reader};
 
 use crate::flows::{self, pool, webhooks};
+use crate::source::Source;
 use crate::store::shared;
 use crate::{evidence, server, telemetry};
 use serde::{Deserialize, Serialize};
@@ -101,8 +103,10 @@ impl Ocr {
 pub struct Tokens {
     /// The `iss`.
     pub issuer: String,
-    /// The signing keys' directory.
-    pub keys: PathBuf,
+    /// Where the signing keys lie.
+    pub keys: Source,
+    /// How often they are read again, in seconds; 0 for never.
+    pub reload_seconds: u8,
 }
 
 /// Who may call.
@@ -129,10 +133,10 @@ pub struct Callers {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// The file with the secret that names are hidden with.
-    pub secret: PathBuf,
-    /// The files with the keys that personal values are sealed under; the first seals.
-    pub sealing: Vec<PathBuf>,
+    /// Where the secret lies that names are hidden with.
+    pub secret: Source,
+    /// Where the keys lie that personal values are sealed under; the first seals.
+    pub sealing: Vec<Source>,
     /// Changes that may wait.
     pub queue: usize,
     /// Memory for cached pages.
@@ -272,11 +276,14 @@ impl Settings {
                 "server.quotas: rates and bursts must be at most 1000000, and a burst not 0",
             ),
             (self.production() && self.callers.trusted.is_empty(), "callers.trusted: production needs callers' keys"),
+            (self.production() && self.tokens.keys.is_unset(), "tokens.keys: production needs signing keys"),
+            (self.production() && self.store.secret.is_unset(), "store.secret: production needs a secret"),
+            (self.store.sealing.iter().any(Source::is_unset), "store.sealing: an empty name is no place"),
+            (self.webhooks.iter().any(|webhook| webhook.secret.is_unset()), "webhooks.secret must not be empty"),
             (
-                self.production() && self.tokens.keys.as_os_str().is_empty(),
-                "tokens.keys: production needs signing keys",
+                self.tokens.reload_seconds > 60,
+                "tokens.reload_seconds must be at most 60: until then another server may sign with a key unknown here",
             ),
-            (self.production() && self.store.secret.as_os_str().is_empty(), "store.secret: production needs a secret"),
             (self.production() && self.store.sealing.is_empty(), "store.sealing: production needs a sealing key"),
         ];
         let broken = rules.into_iter().find(|(broken, _)| *broken).map(|(_, message)| message);
@@ -356,6 +363,9 @@ mod tests {
             "[server.tls]\nreload_seconds = 0",
             "[server.tls]\nca = \"ca.pem\"",
             "[server]\ndrain_notice_seconds = 601",
+            "[tokens]\nreload_seconds = 61",
+            "[store]\nsecret = \"vault:x\"",
+            "[store]\nsealing = [\"\"]",
             "[ocr]\nnice = 20",
             "[ocr]\nweights = { shop = 0 }",
             "[ocr]\nweights = { shop = 256 }",

@@ -29,9 +29,10 @@
 //! | | [`consent`] | `policy`, `terms` |
 //! | | [`rights`] | `policy`, `terms` |
 //! | | [`audit`] | `policy`, `terms` |
-//! | edges | [`tokens`] | `policy`, `secret`, `terms` |
+//! | edges | [`source`] | `secret`, `terms` |
+//! | | [`tokens`] | `policy`, `secret`, `source`, `terms` |
 //! | | [`seal`] | `secret`, `terms` |
-//! | | [`store`] | `audit`, `secret`, `terms` |
+//! | | [`store`] | `audit`, `secret`, `source`, `terms` |
 //! | orchestration: order, I/O, the clock | [`flows`] | all of the above |
 //! | transport | [`server`] | `consent`, `flows`, `rights`, `secret`, `telemetry`, `terms` |
 //! | shell | [`config`] | the modules that it opens and whose `Settings` it holds |
@@ -76,6 +77,7 @@ pub mod rights;
 pub mod seal;
 pub mod secret;
 pub mod server;
+pub mod source;
 pub mod store;
 pub mod telemetry;
 pub mod terms;

@@ -149,6 +149,17 @@ impl SealRing {
         Err(SealError::Refused)
     }
 
+    /// Which key of the ring sealed this, as far as its name tells: 0 seals now, 1 and on are the older ones in their order.
+    pub fn sealed_by(&self, sealed: &Sealed) -> Option<usize> {
+        let parts = sealed.parts().filter(|parts| parts.version == VERSION)?;
+        self.keys().position(|key| key.id == parts.id)
+    }
+
+    /// How many keys there are.
+    pub fn size(&self) -> usize {
+        self.older.len().saturating_add(1)
+    }
+
     fn keys(&self) -> impl Iterator<Item = &RingKey> {
         std::iter::once(&self.current).chain(&self.older)
     }

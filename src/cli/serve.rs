@@ -32,12 +32,14 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, std::io::Error> {
 }
 
 async fn serve(settings: Settings, app: Arc<App>) -> Outcome {
+    let reload = Duration::from_secs(settings.tokens.reload_seconds.into());
     let bound = server::bind(settings.server, Arc::clone(&app)).await?;
     tracing::info!(grpc = %bound.address()?, admin = %bound.admin_address()?, "serving");
     let stop = stop()?;
     tokio::select! {
         served = bound.run(stop) => served?,
         () = sweep(&app) => {}
+        () = app.follow_keys(reload) => {}
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

@@ -68,7 +68,7 @@ pub(super) fn run(action: Action) -> Outcome {
         Action::Verify { place, jwks, token, .. } if keys::is_receipt(&token) => {
             let receipt = match jwks {
                 Some(jwks) => keys::receipt_by_jwks(&jwks, &token)?,
-                None => keys::receipt_by_keys(&keys::directory(&place.settings()?), &token)?,
+                None => keys::receipt_by_keys(&keys::place(&place.settings()?), &token)?,
             };
             println!("{}", serde_json::to_string_pretty(&receipt.payload)?);
             eprintln!("the signature holds; the next receipt of this consent names {} as its previous", receipt.sha256);
@@ -78,7 +78,7 @@ pub(super) fn run(action: Action) -> Outcome {
         }
         Action::Verify { place, relying_party, jwks: None, token } => {
             let settings = place.settings()?;
-            let claims = keys::verify(&settings, &keys::directory(&settings), &token, &party(&relying_party)?)?;
+            let claims = keys::verify(&settings, &keys::place(&settings), &token, &party(&relying_party)?)?;
             println!("{}", serde_json::to_string_pretty(&claims)?);
         }
     }

@@ -3,6 +3,7 @@
 
 use super::Settings;
 use crate::secret::Sensitive;
+use crate::source::Source;
 use crate::terms::{Purpose, RelyingParty, Scope};
 use crate::tokens::callers::{self, Mint};
 use crate::tokens::keys::{Algorithm, SigningKey, VerifyingKey};
@@ -15,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use crate::tokens::TokenError;
-pub use crate::tokens::keys::KeyError;
+pub use crate::tokens::keys::{KeyError, Standing};
 
 /// The signature algorithms, by their names on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,20 +56,52 @@ pub enum MintError {
 /// Makes a directory of signing keys.
 pub fn generate(directory: &Path, signature: Signature) -> Result<String, KeyError> {
     files::create(directory, signature.into(), false)?;
-    jwks(directory)
+    jwks(&directory.to_owned().into())
 }
 
-/// Rotates a directory of signing keys: the next key signs, the current one is retired.
-pub fn rotate(directory: &Path) -> Result<String, KeyError> {
-    files::rotate(directory, Timestamp::now())?;
-    jwks(directory)
+/// Rotates a directory of signing keys: the next key signs, the current one is retired. The next one must have been there
+/// for `lead`, so that every server and everybody who keeps a copy of the key set knows it.
+pub fn rotate(directory: &Path, lead: SignedDuration) -> Result<String, KeyError> {
+    files::rotate_when_known(directory, lead, Timestamp::now())?;
+    jwks(&directory.to_owned().into())
 }
 
-/// The public keys of a directory, as JSON.
-pub fn jwks(directory: &Path) -> Result<String, KeyError> {
+/// Takes a key out of a directory at once; what it signed is not accepted any more.
+pub fn retire(directory: &Path, kid: &str) -> Result<String, KeyError> {
+    files::retire(directory, kid)?;
+    jwks(&directory.to_owned().into())
+}
+
+/// The public keys of a place, as JSON.
+pub fn jwks(place: &Source) -> Result<String, KeyError> {
     let now = Timestamp::now();
-    let ring = files::load(directory)?;
+    let ring = files::load_from(place)?;
     Ok(crate::tokens::keys::jwks(ring.verifying(now)))
+}
+
+/// A signing key as it is listed; nothing secret.
+pub struct Listed {
+    /// Its name.
+    pub kid: String,
+    /// `EdDSA` or `ES256`.
+    pub algorithm: &'static str,
+    /// Its part.
+    pub standing: Standing,
+    /// When it was made, where that is known.
+    pub made: Option<Timestamp>,
+}
+
+/// The signing keys of a place, the one that signs first, without those whose time is over.
+pub fn list(place: &Source, now: Timestamp) -> Result<Vec<Listed>, KeyError> {
+    let ring = files::load_from(place)?;
+    let mut listed = Vec::new();
+    for (key, made, standing) in ring.standing() {
+        if matches!(standing, Standing::Retired { until } if until <= now) {
+            continue;
+        }
+        listed.push(Listed { kid: key.kid().to_owned(), algorithm: key.algorithm().as_str(), standing, made });
+    }
+    Ok(listed)
 }
 
 /// Makes a secret for the store, or a sealing key.
@@ -89,12 +122,9 @@ pub fn secret(file: &Path) -> Result<(), KeyError> {
 }
 
 /// Where the signing keys lie.
-pub fn directory(settings: &Settings) -> PathBuf {
-    if settings.tokens.keys.as_os_str().is_empty() {
-        settings.data_dir.join("keys")
-    } else {
-        settings.tokens.keys.clone()
-    }
+pub fn place(settings: &Settings) -> Source {
+    let set = &settings.tokens.keys;
+    if set.is_unset() { settings.data_dir.join("keys").into() } else { set.clone() }
 }
 
 /// Where the development key lies that bearer tokens are minted with.
@@ -168,12 +198,12 @@ pub fn claims(token: &str) -> Option<serde_json::Value> {
 /// Verifies an age token with a key set, and says what it claims.
 pub fn verify(
     settings: &Settings,
-    directory: &Path,
+    place: &Source,
     token: &str,
     audience: &RelyingParty,
 ) -> Result<serde_json::Value, VerifyError> {
     let now = Timestamp::now();
-    let ring = files::load(directory).map_err(|error| VerifyError::Key(directory.to_owned(), error))?;
+    let ring = files::load_from(place).map_err(|error| VerifyError::Place(place.clone(), error))?;
     let issuer = crate::tokens::Issuer::new(&settings.tokens.issuer, ring)?;
     issuer.verify(token, audience, now)?;
     claims(token).ok_or(VerifyError::Rejected(crate::tokens::Rejected::Malformed))
@@ -199,9 +229,9 @@ pub fn receipt_by_jwks(jwks: &Path, text: &str) -> Result<Receipt, VerifyError> 
     receipt(receipts::open(text, &keys)?)
 }
 
-/// Verifies a consent receipt with a directory of signing keys.
-pub fn receipt_by_keys(directory: &Path, text: &str) -> Result<Receipt, VerifyError> {
-    let ring = files::load(directory).map_err(|error| VerifyError::Key(directory.to_owned(), error))?;
+/// Verifies a consent receipt with the signing keys at a place.
+pub fn receipt_by_keys(place: &Source, text: &str) -> Result<Receipt, VerifyError> {
+    let ring = files::load_from(place).map_err(|error| VerifyError::Place(place.clone(), error))?;
     receipt(receipts::open(text, ring.verifying(Timestamp::now()))?)
 }
 
@@ -256,6 +286,9 @@ pub enum VerifyError {
     /// The keys cannot be read.
     #[error("{0}: {1}")]
     Key(PathBuf, KeyError),
+    /// The signing keys cannot be read.
+    #[error("{0}: {1}")]
+    Place(Source, KeyError),
     /// The issuer's name cannot be used.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -295,7 +328,7 @@ mod tests {
         let good = receipt_by_jwks(&own.with_extension("jwks"), &text).unwrap();
         assert_eq!(good.payload, serde_json::json!({"a": 1}));
         assert_eq!(good.sha256, "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862");
-        assert_eq!(receipt_by_keys(&own, &text).unwrap().sha256, good.sha256);
+        assert_eq!(receipt_by_keys(&own.clone().into(), &text).unwrap().sha256, good.sha256);
         let refused = |jwks: &Path, text: &str| receipt_by_jwks(jwks, text).map(|_| ()).unwrap_err().to_string();
         let unknown = refused(&other.with_extension("jwks"), &text);
         assert_eq!(unknown, crate::tokens::Rejected::UnknownKey.to_string());

@@ -16,6 +16,7 @@ use crate::rights::table::{RightsTable, RightsTableError};
 use crate::seal::SealRing;
 use crate::secret::Sensitive;
 use crate::server;
+use crate::source::Source;
 use crate::store::embedded::{self, Embedded};
 use crate::store::journal::Bounds;
 use crate::store::shared::{self, Shared};
@@ -38,9 +39,12 @@ pub enum OpenError {
     /// A key cannot be used.
     #[error("{0}: {1}")]
     Key(PathBuf, KeyError),
+    /// A secret cannot be read, or signing keys cannot be used.
+    #[error("{0}: {1}")]
+    Place(Source, KeyError),
     /// A secret of the store's is not 64 hexadecimal characters.
     #[error("{0}: {1}")]
-    Secret(PathBuf, Malformed),
+    Secret(Source, Malformed),
     /// A webhook cannot be used.
     #[error("webhook of {0}: {1}")]
     Webhook(RelyingParty, WebhookError),
@@ -94,7 +98,7 @@ pub fn models_directory(set: &Path) -> PathBuf {
     let beside = program.and_then(|path| Some(path.parent()?.parent()?.join("share/idgate/models")));
     match beside {
         Some(path) if path.is_dir() => path,
-        Some(_) | None => Path::new(env!("CARGO_MANIFEST_DIR")).join("models"),
+        Some(_) | None => Path::new(env!("IDGATE_BUILT_MODELS")).to_owned(),
     }
 }
 
@@ -141,10 +145,10 @@ pub fn check(settings: &Settings) -> Result<(), OpenError> {
     } else {
         Issuer::new(&settings.tokens.issuer, existing_ring(settings)?)?;
         configured(settings)?;
-        if secret_file(settings).exists() || !settings.store.secret.as_os_str().is_empty() {
+        if own_secret(settings).exists() || !settings.store.secret.is_unset() {
             handles(settings)?;
         }
-        if sealing_files(settings).0.exists() || !settings.store.sealing.is_empty() {
+        if own_sealing(settings).exists() || !settings.store.sealing.is_empty() {
             sealing(settings)?;
         }
     }
@@ -158,14 +162,14 @@ pub fn check(settings: &Settings) -> Result<(), OpenError> {
 
 /// The signing keys that are there, or for a moment some of which nothing is kept.
 fn existing_ring(settings: &Settings) -> Result<KeyRing, OpenError> {
-    let directory = keys::directory(settings);
-    let ring = match files::load(&directory) {
+    let place = keys::place(settings);
+    let ring = match files::load_from(&place) {
         Err(KeyError::File(std::io::ErrorKind::NotFound)) => {
             SigningKey::generate(Algorithm::EdDsa, true).and_then(|(key, _)| KeyRing::new(key, None, Vec::new()))
         }
         loaded => loaded,
     };
-    ring.map_err(|error| OpenError::Key(directory, error))
+    ring.map_err(|error| OpenError::Place(place, error))
 }
 
 /// The keys, which must not be for development in production.
@@ -247,7 +251,7 @@ fn webhooks(settings: &Settings) -> Result<Vec<Webhook>, OpenError> {
 }
 
 fn webhook(set: &webhooks::Settings) -> Result<Webhook, OpenError> {
-    let secret = files::read_private(&set.secret).map_err(|error| OpenError::Key(set.secret.clone(), error))?;
+    let secret = read(&set.secret)?;
     let ca = match set.ca.as_os_str().is_empty() {
         true => None,
         false => Some(std::fs::read(&set.ca).map_err(|error| OpenError::Directory(set.ca.clone(), error))?),
@@ -272,58 +276,73 @@ fn consent(settings: &Settings) -> flows::consent::Settings {
     flows::consent::Settings { stand_in: (!settings.production()).then_some(stand_in), ..settings.consent.clone() }
 }
 
+/// Reads a secret from where it lies.
+fn read(source: &Source) -> Result<Sensitive<Vec<u8>>, OpenError> {
+    if source.lingers() {
+        tracing::warn!(%source, "a secret stays in the environment of this process; a file or a credential does not");
+    }
+    source.read().map_err(|error| OpenError::Place(source.clone(), error.into()))
+}
+
 fn issuer(settings: &Settings) -> Result<Issuer, OpenError> {
-    let directory = keys::directory(settings);
-    let ring = match files::load(&directory) {
-        Err(KeyError::File(std::io::ErrorKind::NotFound)) if !settings.production() => {
-            files::create(&directory, Algorithm::EdDsa, true)
-        }
+    let place = keys::place(settings);
+    let ring = match files::load_from(&place) {
+        Err(KeyError::File(std::io::ErrorKind::NotFound)) if !settings.production() => match &place {
+            Source::File(directory) => files::create(directory, Algorithm::EdDsa, true),
+            _ => Err(KeyError::File(std::io::ErrorKind::NotFound)),
+        },
         loaded => loaded,
     };
-    let ring = ring.map_err(|error| OpenError::Key(directory, error))?;
+    let ring = ring.map_err(|error| OpenError::Place(place.clone(), error))?;
+    if place.lingers() {
+        tracing::warn!(%place, "the signing keys stay in the environment of this process; files do not");
+    }
     if ring.development() {
         tracing::warn!("tokens are signed with DEVELOPMENT keys; do not rely on them");
     }
-    Ok(Issuer::new(&settings.tokens.issuer, ring)?)
+    Ok(Issuer::new(&settings.tokens.issuer, ring)?.at(place))
 }
 
-/// Where the store's secret lies.
-fn secret_file(settings: &Settings) -> PathBuf {
-    let set = &settings.store.secret;
-    if set.as_os_str().is_empty() { settings.data_dir.join("dev-store.secret") } else { set.clone() }
+/// Where development makes the store's secret.
+fn own_secret(settings: &Settings) -> PathBuf {
+    settings.data_dir.join("dev-store.secret")
 }
 
 fn handles(settings: &Settings) -> Result<Handles, OpenError> {
-    let path = secret_file(settings);
-    if !settings.production() && settings.store.secret.as_os_str().is_empty() && !path.exists() {
-        keys::secret(&path).map_err(|error| OpenError::Key(path.clone(), error))?;
-    }
-    let text = files::read_private(&path).map_err(|error| OpenError::Key(path.clone(), error))?;
-    Handles::from_hex(&text).map_err(|error| OpenError::Secret(path, error))
+    let place = or_made(settings, &settings.store.secret, own_secret(settings))?;
+    Handles::from_hex(&read(&place)?).map_err(|error| OpenError::Secret(place, error))
 }
 
-/// Where the sealing keys lie: the one that seals, and the older ones.
-fn sealing_files(settings: &Settings) -> (PathBuf, &[PathBuf]) {
-    match settings.store.sealing.as_slice() {
-        [current, older @ ..] => (current.clone(), older),
-        [] => (settings.data_dir.join("dev-sealing.secret"), &[]),
+/// The place that is set; where none is, that of development's own, made if it is missing.
+fn or_made(settings: &Settings, set: &Source, own: PathBuf) -> Result<Source, OpenError> {
+    if !set.is_unset() {
+        return Ok(set.clone());
     }
+    if !settings.production() && !own.exists() {
+        keys::secret(&own).map_err(|error| OpenError::Key(own.clone(), error))?;
+    }
+    Ok(own.into())
+}
+
+/// Where development makes its sealing key.
+fn own_sealing(settings: &Settings) -> PathBuf {
+    settings.data_dir.join("dev-sealing.secret")
 }
 
 /// The sealing keys, which must not be for development in production.
-fn sealing(settings: &Settings) -> Result<SealRing, OpenError> {
-    let (current, older) = sealing_files(settings);
-    if settings.production() && older.iter().chain([&current]).any(|file| files::is_development(file)) {
+pub(super) fn sealing(settings: &Settings) -> Result<SealRing, OpenError> {
+    let set = &settings.store.sealing;
+    if settings.production() && set.iter().any(|place| place.name().starts_with(files::DEVELOPMENT)) {
         return Err(OpenError::DevelopmentKeys("store.sealing"));
     }
-    if !settings.production() && settings.store.sealing.is_empty() && !current.exists() {
-        keys::secret(&current).map_err(|error| OpenError::Key(current.clone(), error))?;
-    }
-    let older = older.iter().map(|file| sealing_key(file)).collect::<Result<_, _>>()?;
+    let (current, older) = match set.as_slice() {
+        [current, older @ ..] => (current.clone(), older),
+        [] => (or_made(settings, &Source::Unset, own_sealing(settings))?, &[][..]),
+    };
+    let older = older.iter().map(sealing_key).collect::<Result<_, _>>()?;
     Ok(SealRing::new(sealing_key(&current)?, older))
 }
 
-fn sealing_key(file: &Path) -> Result<Sensitive<[u8; 32]>, OpenError> {
-    let text = files::read_private(file).map_err(|error| OpenError::Key(file.to_owned(), error))?;
-    Sensitive::from_hex(&text).ok_or_else(|| OpenError::Secret(file.to_owned(), Malformed("sealing key")))
+fn sealing_key(place: &Source) -> Result<Sensitive<[u8; 32]>, OpenError> {
+    Sensitive::from_hex(&read(place)?).ok_or_else(|| OpenError::Secret(place.clone(), Malformed("sealing key")))
 }

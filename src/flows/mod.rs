@@ -15,6 +15,7 @@ mod document;
 pub mod events;
 mod held;
 mod idempotency;
+mod keys;
 mod once;
 mod outbound;
 pub mod pool;

@@ -11,6 +11,7 @@ use super::proto::{
 use super::service::{self, Entered, enter};
 use crate::flows::{App, Ask, Custody, Done, Outcome, Picture};
 use crate::secret::Sensitive;
+use jiff::Timestamp;
 use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -26,36 +27,6 @@ impl AgeGate {
     /// Serves the flows of `app`.
     pub fn new(app: Arc<App>) -> Self {
         Self { app }
-    }
-
-    /// The picture, piece by piece into memory that was taken once, so that no copy of it is left behind by growing.
-    async fn image(
-        &self,
-        parts: &mut Streaming<CheckAgeStreamRequest>,
-        header: &CheckAgeStreamHeader,
-        custody: &Custody,
-    ) -> Result<Picture, Status> {
-        let announced = usize::try_from(header.image_bytes).ok().filter(|bytes| *bytes <= self.app.image_bytes);
-        let announced = announced.ok_or_else(|| bad("header.image_bytes", Problem::TooLarge))?;
-        let mut image = custody.expect(announced, self.app.now());
-        while let Some(message) = parts.message().await? {
-            let chunk = match message.part {
-                Some(Part::Chunk(chunk)) => Sensitive::new(chunk),
-                Some(Part::Header(_)) | None => return Err(bad("part", Problem::NotAllowedHere).into()),
-            };
-            if chunk.expose().len() > CHUNK {
-                return Err(bad("chunk", Problem::TooLarge).into());
-            }
-            let fits = image.len().saturating_add(chunk.expose().len()) <= announced;
-            if !fits || !image.append(chunk.expose()) {
-                return Err(bad("chunk", Problem::NotAsAnnounced).into());
-            }
-        }
-        if image.len() != announced {
-            return Err(bad("chunk", Problem::NotAsAnnounced).into());
-        }
-        image.complete(self.app.now());
-        Ok(image)
     }
 
     async fn check(&self, entered: Entered, ask: Ask, language: Language) -> Result<CheckAgeResponse, Status> {
@@ -85,7 +56,8 @@ impl AgeGateService for AgeGate {
         let entered = enter(&mut request)?;
         let mut parts = request.into_inner();
         let header = header(&mut parts).await?;
-        let image = self.image(&mut parts, &header, &entered.custody).await?;
+        let (most, clock) = (self.app.image_bytes, || self.app.now());
+        let image = image(&mut parts, &header, most, &entered.custody, clock).await?;
         // With it goes what it has buffered of the picture.
         drop(parts);
         let ask = convert::ask_of_stream(&header, image)?;
@@ -145,7 +117,7 @@ impl AgeGateService for AgeGate {
 }
 
 /// The first message of a stream.
-async fn header(parts: &mut Streaming<CheckAgeStreamRequest>) -> Result<CheckAgeStreamHeader, Status> {
+pub async fn header(parts: &mut Streaming<CheckAgeStreamRequest>) -> Result<CheckAgeStreamHeader, Status> {
     match parts.message().await?.and_then(|message| message.part) {
         Some(Part::Header(header)) => Ok(header),
         Some(Part::Chunk(chunk)) => {
@@ -154,4 +126,36 @@ async fn header(parts: &mut Streaming<CheckAgeStreamRequest>) -> Result<CheckAge
         }
         None => Err(bad("header", Problem::Missing).into()),
     }
+}
+
+/// The picture, piece by piece into memory that was taken once, so that no copy of it is left behind by growing; at most
+/// `most` bytes.
+pub async fn image(
+    parts: &mut Streaming<CheckAgeStreamRequest>,
+    header: &CheckAgeStreamHeader,
+    most: usize,
+    custody: &Custody,
+    clock: impl Fn() -> Timestamp,
+) -> Result<Picture, Status> {
+    let announced = usize::try_from(header.image_bytes).ok().filter(|bytes| *bytes <= most);
+    let announced = announced.ok_or_else(|| bad("header.image_bytes", Problem::TooLarge))?;
+    let mut image = custody.expect(announced, clock());
+    while let Some(message) = parts.message().await? {
+        let chunk = match message.part {
+            Some(Part::Chunk(chunk)) => Sensitive::new(chunk),
+            Some(Part::Header(_)) | None => return Err(bad("part", Problem::NotAllowedHere).into()),
+        };
+        if chunk.expose().len() > CHUNK {
+            return Err(bad("chunk", Problem::TooLarge).into());
+        }
+        let fits = image.len().saturating_add(chunk.expose().len()) <= announced;
+        if !fits || !image.append(chunk.expose()) {
+            return Err(bad("chunk", Problem::NotAsAnnounced).into());
+        }
+    }
+    if image.len() != announced {
+        return Err(bad("chunk", Problem::NotAsAnnounced).into());
+    }
+    image.complete(clock());
+    Ok(image)
 }

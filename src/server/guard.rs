@@ -34,6 +34,9 @@ use tower::{Layer, Service};
 /// The header that names the encodings that are accepted instead of one that is not.
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
+/// The life of a stream that was opened with a token whose time is over but for the difference between clocks.
+const SHORTEST_STREAM: Duration = Duration::from_secs(1);
+
 /// What the guard knows; one for the server.
 pub struct Gate {
     app: Arc<App>,
@@ -122,8 +125,16 @@ impl Gate {
     }
 
     /// One side of a stream that nobody has to end.
-    fn ending(&self, body: Body, side: Side) -> Body {
-        Ending::body(body, side, self.longest_stream, self.closing.subscribe())
+    fn ending(&self, body: Body, side: Side, longest: Duration) -> Body {
+        Ending::body(body, side, longest, self.closing.subscribe())
+    }
+
+    /// The longest life of such a stream: it outlives the token that opened it by no more than clocks may be apart, so
+    /// that whoever may not call any more is soon told nothing more.
+    fn longest_stream(&self, caller: Option<&Caller>) -> Duration {
+        let left = |caller: &Caller| Duration::try_from(caller.expires_at.duration_since(self.app.now()));
+        let left = caller.map_or(self.longest_stream, |caller| left(caller).unwrap_or_default().max(SHORTEST_STREAM));
+        left.min(self.longest_stream)
     }
 
     /// Until when the caller waits, and how much longer a refusal may take then. A little of its time is left for the
@@ -253,9 +264,10 @@ where
             let endless = row.is_some_and(|row| !row.bounded);
             let pictures = row.is_some_and(|row| row.pictures);
             let obstacle = caller.as_ref().filter(|_| pictures).map(|caller| gate.obstacle(caller, deadline));
+            let longest = gate.longest_stream(caller.as_ref());
             let body = |body| {
                 if endless {
-                    gate.ending(body, Side::Request)
+                    gate.ending(body, Side::Request, longest)
                 } else {
                     Paced::body(body, gate.pace, obstacle, Arc::clone(&gate.metrics))
                 }
@@ -266,7 +278,7 @@ where
                 .await
                 .unwrap_or_else(|_| Ok(status::denied(Denied::Late).into_http()))
                 .map(|response| match endless {
-                    true => response.map(|body| gate.ending(body, Side::Response)),
+                    true => response.map(|body| gate.ending(body, Side::Response, longest)),
                     false => response,
                 })
                 .map(explained);

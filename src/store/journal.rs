@@ -208,7 +208,8 @@ fn checksum(head: &[u8], note: &[u8]) -> [u8; 16] {
 }
 
 /// The notes that are to be kept, and whether nothing else was found.
-fn read(bytes: &[u8]) -> (BTreeMap<u64, Vec<u8>>, bool) {
+#[doc(hidden)] // for the fuzz targets
+pub fn read(bytes: &[u8]) -> (BTreeMap<u64, Vec<u8>>, bool) {
     let (mut notes, mut whole, mut rest) = (BTreeMap::new(), true, bytes);
     while !rest.is_empty() {
         let Some((number, off, note, after)) = decode(rest) else {

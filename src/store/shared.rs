@@ -27,6 +27,7 @@ use super::{Attempts, Batch, CommitError, FILED, Key, KeyId, Limit, Partition, R
 use super::{StoreError, Stored, Version};
 use crate::audit::{Digest, Head, Link};
 use crate::secret::Sensitive;
+use crate::source::{ReadError, Source};
 use async_trait::async_trait;
 use aws_lc_rs::rand;
 use calls::{Calls, Change, Script};
@@ -73,17 +74,17 @@ pub struct Settings {
     /// The ACL user; empty for the default one.
     pub username: String,
     /// The file with its password, which only its owner can read; empty for none.
-    pub password: PathBuf,
+    pub password: Source,
     /// The ACL user of the Sentinels.
     pub sentinel_username: String,
     /// The file with its password.
-    pub sentinel_password: PathBuf,
+    pub sentinel_password: Source,
     /// The file with the certificates that are trusted; empty for those of the system.
     pub ca: PathBuf,
     /// The file with the certificate that is shown; empty for none.
     pub certificate: PathBuf,
-    /// The file with its key, which only its owner can read.
-    pub key: PathBuf,
+    /// Where its key lies.
+    pub key: Source,
     /// Whether production may talk to it without TLS.
     pub allow_plain: bool,
     /// The first part of every key's name.
@@ -107,12 +108,12 @@ impl Default for Settings {
             topology: Topology::Single,
             master: String::new(),
             username: String::new(),
-            password: PathBuf::new(),
+            password: Source::Unset,
             sentinel_username: String::new(),
-            sentinel_password: PathBuf::new(),
+            sentinel_password: Source::Unset,
             ca: PathBuf::new(),
             certificate: PathBuf::new(),
-            key: PathBuf::new(),
+            key: Source::Unset,
             allow_plain: false,
             namespace: String::from("idgate"),
             connections: 1,
@@ -169,9 +170,12 @@ pub enum OpenError {
     /// The settings do not go together.
     #[error("store.redis: one url for a single server; Sentinel needs `master`")]
     Topology,
-    /// A file cannot be read, or others can read it too.
-    #[error("{0}: cannot be read, or others can read it too")]
+    /// A file cannot be read.
+    #[error("{0}: cannot be read")]
     File(PathBuf),
+    /// A secret cannot be read.
+    #[error("{0}: {1}")]
+    Secret(Source, ReadError),
     /// A password is not text.
     #[error("a password is not UTF-8")]
     Password,

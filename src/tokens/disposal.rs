@@ -143,7 +143,7 @@ impl Issuer {
             method: Method::OverwrittenInMemory,
             commitment: URL_SAFE_NO_PAD.encode(of.commitment.0),
         };
-        jws::sign(self.keys.current(), TYPE, &claims)
+        jws::sign(self.keys().current(), TYPE, &claims)
     }
 }
 

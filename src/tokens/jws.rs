@@ -136,7 +136,7 @@ fn head_of(token: &str, longest: usize) -> Result<Head, Rejected> {
     }
     let (head, _) = token.split_once('.').ok_or(Rejected::Malformed)?;
     let head = URL_SAFE_NO_PAD.decode(head).map_err(|_| Rejected::Malformed)?;
-    serde_json::from_slice(&head).map_err(|_| Rejected::Malformed)
+    str::from_utf8(&head).ok().and_then(|head| serde_json::from_str(head).ok()).ok_or(Rejected::Malformed)
 }
 
 /// The key that a token's header names, if that header is in order.
@@ -173,6 +173,11 @@ pub(super) fn open<'k, C: DeserializeOwned>(
         ErrorKind::Json(_) | ErrorKind::InvalidClaimFormat(_) | ErrorKind::Utf8(_) => Rejected::BadClaim,
         _ => Rejected::Malformed,
     })?;
+    // What is passed over unread must be text all the same (RFC 7519, 7.2), or others would read another token.
+    let payload = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
+    if payload.is_none_or(|payload| str::from_utf8(&payload).is_err()) {
+        return Err(Rejected::BadClaim);
+    }
     Ok((opened.claims, key))
 }
 

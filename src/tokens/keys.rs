@@ -6,6 +6,7 @@
 
 use super::rsa;
 use crate::secret::Sensitive;
+use crate::source::ReadError;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
@@ -19,6 +20,8 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
 use std::fmt;
+
+pub use super::ring::{KeyRing, Retired, Standing};
 
 /// The prefix of the names of keys made for development.
 const DEVELOPMENT: &str = "dev-";
@@ -67,6 +70,23 @@ pub enum KeyError {
     /// Others may read the file.
     #[error("a private key file can be read by others; set it to 0600")]
     Permissions,
+    /// The place that is set cannot be read.
+    #[error("{0}")]
+    Place(ReadError),
+    /// The next key was made too lately for everybody to know it.
+    #[error(
+        "the next key is not known to everybody before {0}; rotate then, or with --now if the current one was stolen"
+    )]
+    TooEarly(Timestamp),
+    /// There is no key of this name.
+    #[error("there is no key of this name here")]
+    Unknown,
+    /// The one key that could sign would be taken away.
+    #[error("there is no next key that could sign; rotate first")]
+    NoNext,
+    /// Keys that lie in a variable, a bundle or a mount are changed where they come from.
+    #[error("these keys are not in a directory of their own; change them where they come from")]
+    NotHere,
     /// It is no key in a form that idgate reads.
     #[error("not a key that idgate reads: Ed25519, P-256 or public RSA of 2048 to 4096 bits; PEM, JWK or JWKS")]
     Malformed,
@@ -99,6 +119,16 @@ impl From<std::io::Error> for KeyError {
     }
 }
 
+impl From<ReadError> for KeyError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::File(kind) => Self::File(kind),
+            ReadError::Permissions => Self::Permissions,
+            other => Self::Place(other),
+        }
+    }
+}
+
 /// A public key with its name.
 #[derive(Clone)]
 pub struct VerifyingKey {
@@ -109,19 +139,29 @@ pub struct VerifyingKey {
 }
 
 impl VerifyingKey {
+    /// Reads every public key of a text with any number of PEM sections.
+    pub(super) fn all_from_pem(pem: &[u8]) -> Result<Vec<Self>, KeyError> {
+        let read =
+            |der: Result<SubjectPublicKeyInfoDer<'_>, _>| Self::from_spki(&der.map_err(|_| KeyError::Malformed)?);
+        SubjectPublicKeyInfoDer::pem_slice_iter(pem).map(read).collect()
+    }
+
     /// Reads one public key from PEM (SubjectPublicKeyInfo). Its name is its thumbprint.
     pub fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
         if PrivatePkcs8KeyDer::from_pem_slice(pem).is_ok() {
             return Err(KeyError::PrivateInPublic);
         }
-        let der = SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_| KeyError::Malformed)?;
+        Self::from_spki(&SubjectPublicKeyInfoDer::from_pem_slice(pem).map_err(|_| KeyError::Malformed)?)
+    }
+
+    fn from_spki(der: &[u8]) -> Result<Self, KeyError> {
         if let Some(raw) = der.strip_prefix(ED25519_SPKI) {
             return Self::from_raw(Algorithm::EdDsa, raw, None, "");
         }
         if let Some(raw) = der.strip_prefix(P256_SPKI) {
             return Self::from_raw(Algorithm::Es256, raw, None, "");
         }
-        match rsa::parts(&der) {
+        match rsa::parts(der) {
             Some((modulus, exponent)) if rsa::fit(modulus, exponent) => Self::from_rsa(modulus, exponent, None),
             _ => Err(KeyError::Malformed),
         }
@@ -259,7 +299,12 @@ pub fn jwks<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>) -> String {
 pub struct SigningKey {
     pub(super) encoding: EncodingKey,
     public: VerifyingKey,
+    /// When it was made, if its file tells.
+    made: Option<Timestamp>,
 }
+
+/// What a private file says, above the key, of when it was made.
+const MADE: &str = "Made: ";
 
 impl SigningKey {
     /// Makes a new key, and its PKCS#8 PEM for a private file.
@@ -286,106 +331,60 @@ impl SigningKey {
     pub fn from_pem(pem: &Sensitive<Vec<u8>>, development: bool) -> Result<Self, KeyError> {
         let der = PrivatePkcs8KeyDer::from_pem_slice(pem.expose()).map_err(|_| KeyError::Malformed)?;
         let der = Sensitive::new(der);
-        Self::from_der(der.expose().secret_pkcs8_der(), development)
+        let key = Self::from_der(der.expose().secret_pkcs8_der(), development)?;
+        Ok(Self { made: made(pem.expose()), ..key })
+    }
+
+    /// Reads every private key of a text with any number of PEM sections. They are none of development's.
+    pub(super) fn all_from_pem(pem: &Sensitive<Vec<u8>>) -> Result<Vec<Self>, KeyError> {
+        let read = |der: Result<PrivatePkcs8KeyDer<'static>, _>| {
+            let der = Sensitive::new(der.map_err(|_| KeyError::Malformed)?);
+            Self::from_der(der.expose().secret_pkcs8_der(), false)
+        };
+        PrivatePkcs8KeyDer::pem_slice_iter(pem.expose()).map(read).collect()
     }
 
     fn from_der(der: &[u8], development: bool) -> Result<Self, KeyError> {
         let prefix = if development { DEVELOPMENT } else { "" };
         if let Ok(pair) = Ed25519KeyPair::from_pkcs8(der) {
             let public = VerifyingKey::from_raw(Algorithm::EdDsa, pair.public_key().as_ref(), None, prefix)?;
-            return Ok(Self { encoding: EncodingKey::from_ed_der(der), public });
+            return Ok(Self { encoding: EncodingKey::from_ed_der(der), public, made: None });
         }
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map_err(|_| KeyError::Malformed)?;
         let public = VerifyingKey::from_raw(Algorithm::Es256, pair.public_key().as_ref(), None, prefix)?;
-        Ok(Self { encoding: EncodingKey::from_ec_der(der), public })
+        Ok(Self { encoding: EncodingKey::from_ec_der(der), public, made: None })
     }
 
     /// Its public part.
     pub fn public(&self) -> &VerifyingKey {
         &self.public
     }
+
+    /// When it was made, as far as that is known.
+    pub fn made(&self) -> Option<Timestamp> {
+        self.made
+    }
+
+    /// The same, made at this time where its file does not tell.
+    pub(super) fn made_by(mut self, time: Option<Timestamp>) -> Self {
+        self.made = self.made.or(time);
+        self
+    }
+}
+
+/// A private file: when the key was made, above its PEM.
+pub(super) fn dated(pem: &Sensitive<Vec<u8>>, made: Timestamp) -> Sensitive<Vec<u8>> {
+    Sensitive::new([format!("{MADE}{made}\n").as_bytes(), pem.expose()].concat())
+}
+
+/// What is said above the key of when it was made.
+fn made(pem: &[u8]) -> Option<Timestamp> {
+    let line = pem.split(|byte| *byte == b'\n').next()?;
+    str::from_utf8(line.strip_prefix(MADE.as_bytes())?).ok()?.trim_ascii_end().parse().ok()
 }
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SigningKey({}, [redacted])", self.public.kid)
-    }
-}
-
-/// A key that signs no more, and until when what it signed can be valid.
-#[derive(Debug, Clone)]
-pub struct Retired {
-    /// The public part; the private part is gone.
-    pub key: VerifyingKey,
-    /// From then on it verifies nothing.
-    pub until: Timestamp,
-}
-
-/// The issuer's keys: one signs, the next is published before it signs, the retired still verify for a while.
-#[derive(Debug)]
-pub struct KeyRing {
-    current: SigningKey,
-    next: Option<SigningKey>,
-    retired: Vec<Retired>,
-}
-
-impl KeyRing {
-    /// Puts a ring together. All keys are for development, or none; no two have one name.
-    pub fn new(current: SigningKey, next: Option<SigningKey>, retired: Vec<Retired>) -> Result<Self, KeyError> {
-        let ring = Self { current, next, retired };
-        let keys: Vec<&VerifyingKey> = ring.every().collect();
-        if keys.iter().any(|key| key.development() != ring.development()) {
-            return Err(KeyError::Occupied);
-        }
-        let distinct =
-            (1..keys.len()).all(|i| keys.iter().take(i).all(|key| Some(&key.kid) != keys.get(i).map(|k| &k.kid)));
-        if distinct { Ok(ring) } else { Err(KeyError::Duplicate) }
-    }
-
-    /// A ring that lives as long as this process and is marked for development.
-    pub fn generate_development(algorithm: Algorithm) -> Result<Self, KeyError> {
-        let (current, _) = SigningKey::generate(algorithm, true)?;
-        let (next, _) = SigningKey::generate(algorithm, true)?;
-        Self::new(current, Some(next), Vec::new())
-    }
-
-    /// Whether the keys were made for development. Production settings must refuse them.
-    pub fn development(&self) -> bool {
-        self.current.public.development()
-    }
-
-    /// Lets the next key sign (or `fresh`, if there is none), makes `fresh` the next, and retires the current one until
-    /// the last token that it can have signed has ended.
-    pub fn rotate(self, fresh: SigningKey, now: Timestamp) -> Result<Self, KeyError> {
-        let until = super::retirement(now);
-        let Self { current, next, mut retired } = self;
-        retired.retain(|key| key.until > now);
-        retired.push(Retired { key: current.public, until });
-        match next {
-            Some(next) => Self::new(next, Some(fresh), retired),
-            None => Self::new(fresh, None, retired),
-        }
-    }
-
-    /// The key that signs.
-    pub fn current(&self) -> &SigningKey {
-        &self.current
-    }
-
-    /// The keys that verify at `now`: what a JWKS document lists.
-    pub fn verifying(&self, now: Timestamp) -> impl Iterator<Item = &VerifyingKey> {
-        self.signing().map(SigningKey::public).chain(self.retired_at(now))
-    }
-
-    fn retired_at(&self, now: Timestamp) -> impl Iterator<Item = &VerifyingKey> {
-        self.retired.iter().filter(move |retired| retired.until > now).map(|retired| &retired.key)
-    }
-
-    fn signing(&self) -> impl Iterator<Item = &SigningKey> {
-        std::iter::once(&self.current).chain(self.next.as_ref())
-    }
-
-    fn every(&self) -> impl Iterator<Item = &VerifyingKey> {
-        self.signing().map(SigningKey::public).chain(self.retired.iter().map(|retired| &retired.key))
     }
 }

@@ -54,12 +54,13 @@ impl Issuer {
             exp,
         };
         let expires_at = Timestamp::from_second(exp).map_err(|_| TokenError::Lifetime)?;
-        Ok(Token { text: jws::sign(self.keys.current(), TYPE, &claims)?, expires_at })
+        Ok(Token { text: jws::sign(self.keys().current(), TYPE, &claims)?, expires_at })
     }
 
     /// Opens a link of ours that `audience` passes on.
     pub fn open_link(&self, text: &str, audience: &RelyingParty, now: Timestamp) -> Result<Link, Rejected> {
-        let find = |kid: &str| self.keys.verifying(now).find(|key| key.kid() == kid);
+        let keys = self.keys();
+        let find = |kid: &str| keys.verifying(now).find(|key| key.kid() == kid);
         let (claims, _) = jws::open::<Claims>(text, &[Some(TYPE)], find)?;
         if claims.iss != self.name {
             return Err(Rejected::WrongIssuer);

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod links;
 pub mod receipts;
 mod rights;
+mod ring;
 mod rsa;
 #[cfg(test)]
 mod tests;
@@ -23,19 +24,20 @@ pub use receipts::MAX_RECEIPT;
 pub use rights::{MAX_RIGHTS_LIFETIME, RightsProof};
 
 use crate::policy::Grant;
+use crate::source::Source;
 use crate::terms::{
     AssuranceLevel, ConsentId, DecisionId, Jurisdiction, PolicyDigest, RelyingParty, RuleId, SubjectRef,
 };
 use jiff::{SignedDuration, Timestamp};
 use jws::Period;
-use keys::KeyRing;
+use keys::{KeyError, KeyRing};
 use quick_cache::sync::Cache;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// The type of our tokens, so that no other token of ours can be taken for one.
 const TYPE: &str = "age+jwt";
@@ -128,7 +130,10 @@ pub struct AgeClaims {
 #[derive(Debug)]
 pub struct Issuer {
     name: String,
-    keys: KeyRing,
+    /// Replaced as a whole when somebody has changed the keys where they lie.
+    keys: RwLock<Arc<KeyRing>>,
+    /// Where they lie, if they are to be read again.
+    place: Option<Source>,
     /// Receipts that were signed lately, by the SHA-256 of the key's name and the payload: they are read often and change
     /// seldom.
     receipts: Cache<[u8; 32], Arc<str>>,
@@ -140,7 +145,38 @@ const REMEMBERED: usize = 2048;
 impl Issuer {
     /// An issuer with this `iss`.
     pub fn new(name: &str, keys: KeyRing) -> Result<Self, TokenError> {
-        Ok(Self { name: checked_name(name)?, keys, receipts: Cache::new(REMEMBERED) })
+        let keys = RwLock::new(Arc::new(keys));
+        Ok(Self { name: checked_name(name)?, keys, place: None, receipts: Cache::new(REMEMBERED) })
+    }
+
+    /// The same, with keys that can be read again from where they lie.
+    pub fn at(self, place: Source) -> Self {
+        Self { place: Some(place), ..self }
+    }
+
+    /// The keys as they are now.
+    pub(crate) fn keys(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the keys again from where they lie, and tells whether they have changed. Keys that cannot be read, and keys of
+    /// another kind than those from before (made for development, or not), change nothing. Blocks.
+    pub fn reload(&self) -> Result<bool, KeyError> {
+        let Some(place) = &self.place else { return Ok(false) };
+        let (before, ring) = (self.keys(), files::load_steadily(place)?);
+        if ring.same(&before) {
+            return Ok(false);
+        }
+        if ring.development() != before.development() {
+            return Err(KeyError::Occupied);
+        }
+        let signs = ring.current().public().kid();
+        if !before.has(signs) {
+            tracing::warn!(kid = signs, "the key that signs now was not published before");
+        }
+        tracing::info!(kid = signs, "the signing keys have changed");
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+        Ok(true)
     }
 
     /// Signs a grant, as decided at `iat`. Consumes the grant: one decision, one token (and its identical re-issues).
@@ -171,12 +207,13 @@ impl Issuer {
             consent: grant.consent(),
             age_over: Ages(grant.thresholds().iter().map(|answer| (answer.years, answer.reached)).collect()),
         };
-        Ok(Token { text: jws::sign(self.keys.current(), TYPE, &claims)?, expires_at })
+        Ok(Token { text: jws::sign(self.keys().current(), TYPE, &claims)?, expires_at })
     }
 
     /// Verifies one of our tokens for `audience`.
     pub fn verify(&self, token: &str, audience: &RelyingParty, now: Timestamp) -> Result<AgeClaims, Rejected> {
-        let find = |kid: &str| self.keys.verifying(now).find(|key| key.kid() == kid);
+        let keys = self.keys();
+        let find = |kid: &str| keys.verifying(now).find(|key| key.kid() == kid);
         let (claims, _) = jws::open::<Claims>(token, &[Some(TYPE)], find)?;
         if claims.iss != self.name {
             return Err(Rejected::WrongIssuer);
@@ -203,12 +240,12 @@ impl Issuer {
 
     /// The JWKS document of all keys that verify at `now`.
     pub fn jwks(&self, now: Timestamp) -> String {
-        keys::jwks(self.keys.verifying(now))
+        keys::jwks(self.keys().verifying(now))
     }
 
     /// Whether its keys were made for development. Production settings must refuse that.
     pub fn development(&self) -> bool {
-        self.keys.development()
+        self.keys().development()
     }
 }
 

@@ -17,7 +17,8 @@ pub const MAX_RECEIPT: usize = 64 * 1024;
 impl Issuer {
     /// Signs a receipt's payload, byte for byte.
     pub fn sign_receipt(&self, payload: &[u8]) -> Result<String, TokenError> {
-        let key = self.keys.current();
+        let keys = self.keys();
+        let key = keys.current();
         let name =
             Sha256::new().chain_update(key.public().kid()).chain_update([0]).chain_update(payload).finalize().into();
         if let Some(text) = self.receipts.get(&name) {
@@ -33,7 +34,7 @@ impl Issuer {
 
     /// The payload of a receipt that a key of ours signed, if that key is still published.
     pub fn open_receipt(&self, text: &str, now: Timestamp) -> Result<Vec<u8>, Rejected> {
-        open(text, self.keys.verifying(now))
+        open(text, self.keys().verifying(now))
     }
 }
 

@@ -19,9 +19,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("consent", &["policy", "terms"]),
     ("rights", &["policy", "terms"]),
     ("audit", &["policy", "terms"]),
-    ("tokens", &["policy", "secret", "terms"]),
+    // Where secrets come from: read in one place, whoever needs them.
+    ("source", &["secret", "terms"]),
+    ("tokens", &["policy", "secret", "source", "terms"]),
     ("seal", &["secret", "terms"]),
-    ("store", &["audit", "consent", "rights", "secret", "terms"]),
+    ("store", &["audit", "consent", "rights", "secret", "source", "terms"]),
     (
         "flows",
         &[
@@ -33,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "rights",
             "seal",
             "secret",
+            "source",
             "store",
             "telemetry",
             "terms",
@@ -43,9 +46,22 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Composes each module's Settings.
     (
         "config",
-        &["evidence", "flows", "policy", "rights", "seal", "secret", "server", "store", "telemetry", "terms", "tokens"],
+        &[
+            "evidence",
+            "flows",
+            "policy",
+            "rights",
+            "seal",
+            "secret",
+            "server",
+            "source",
+            "store",
+            "telemetry",
+            "terms",
+            "tokens",
+        ],
     ),
-    ("cli", &["config", "flows", "rights", "secret", "server", "telemetry", "terms"]),
+    ("cli", &["config", "flows", "rights", "secret", "server", "source", "telemetry", "terms"]),
     ("main", &["cli", "config", "flows", "server", "telemetry"]),
     ("lib", &[]),
 ];

@@ -4,8 +4,9 @@
 use crate::attacks::forge::{Forge, Key};
 use crate::support::{KeyServer, SHOP, World, assert_retry_later, reason};
 use idgate::config::{Settings, TrustedKey};
-use idgate::server::proto::GetDecisionRequest;
 use idgate::server::proto::age_gate_service_client::AgeGateServiceClient;
+use idgate::server::proto::event_service_client::EventServiceClient;
+use idgate::server::proto::{GetDecisionRequest, WatchRequest};
 use idgate::terms::Scope;
 use idgate::tokens::callers::{Callers, Certificate, Source, Trust};
 use idgate::tokens::keys::{Algorithm, KeyError, VerifyingKey, jwks};
@@ -286,6 +287,29 @@ async fn who_calls_too_often_is_told_when_to_come_back_and_nobody_else_is() {
     assert_eq!(reason(&status), IN, "another party has a bucket of its own");
     world.check(crate::support::ask("s", "k", "read 1990-05-05")).await.expect("pictures are counted apart");
     assert!(metric(&world, r#"idgate_refusals_total{reason="caller_calls"}"#));
+}
+
+#[tokio::test]
+async fn a_stream_of_events_ends_with_the_token_that_opened_it() {
+    let key = Key::generate(Algorithm::EdDsa);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("shop.json");
+    std::fs::write(&file, key.jwks()).unwrap();
+    let world = world(vec![TrustedKey { file, ..TrustedKey::default() }]).await;
+    let mut short = claims(SHOP, Scope::EventRead.as_str());
+    short["exp"] = (Timestamp::now().as_second() + 3).into();
+    let mut request = Request::new(WatchRequest { cursor: String::new(), types: vec![] });
+    let bearer = format!("Bearer {}", key.token(&key.header().to_string(), &short.to_string()));
+    request.metadata_mut().insert("authorization", bearer.parse().unwrap());
+    let begun = Instant::now();
+    let mut events = EventServiceClient::new(world.channel.clone()).watch(request).await.unwrap().into_inner();
+    let ended = loop {
+        if let Err(ended) = events.message().await {
+            break ended;
+        }
+    };
+    assert_retry_later(&ended, Code::Unavailable, "STREAM_OVER");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[test]

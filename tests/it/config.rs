@@ -4,10 +4,11 @@ use crate::support::Script;
 use idgate::config::keys::{self, Bearer, Signature};
 use idgate::config::{self, OpenError, Settings};
 use idgate::secret::Sensitive;
+use idgate::source::Source;
 use idgate::terms::Scope;
 use idgate::tokens::files;
 use idgate::tokens::keys::Algorithm;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -63,7 +64,12 @@ fn production_starts_with_its_own_keys_and_nothing_less() {
     assert_eq!(app.callers.verify(token.as_str(), None, app.now()).unwrap().relying_party.as_str(), "shop");
     let before = app.jwks();
     drop(app);
-    keys::rotate(&signing).unwrap();
+    let (hour, at_once) = (SignedDuration::from_hours(1), SignedDuration::ZERO);
+    assert!(
+        matches!(keys::rotate(&signing, hour), Err(keys::KeyError::TooEarly(_))),
+        "not everybody knows the next key"
+    );
+    keys::rotate(&signing, at_once).unwrap();
     assert_ne!(open(&settings).unwrap().jwks(), before);
 }
 
@@ -98,6 +104,7 @@ fn production_refuses_a_development_sealing_key_wherever_it_stands() {
         keys::secret(file).unwrap();
     }
     open(&settings).unwrap();
+    let (good, dev) = (Source::from(good), Source::from(dev));
     for sealing in [vec![dev.clone()], vec![good.clone(), dev.clone()]] {
         settings.store.sealing = sealing;
         assert!(matches!(open(&settings), Err(OpenError::DevelopmentKeys("store.sealing"))));
@@ -119,14 +126,14 @@ fn what_was_sealed_opens_after_a_restart_and_after_a_rotation() {
 
     let (old, new) = (settings.data_dir.join("dev-sealing.secret"), directory.path().join("new"));
     keys::secret(&new).unwrap();
-    settings.store.sealing = vec![new, old];
+    settings.store.sealing = vec![new.into(), old.clone().into()];
     let app = open(&settings).unwrap();
     assert_eq!(app.seal.open(&own, b"place", &sealed).unwrap().expose(), plain.expose());
     assert!(sealed.needs_reseal(&app.seal));
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(&settings.store.sealing[1]).unwrap().permissions().mode();
+        let mode = std::fs::metadata(&old).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 }
@@ -171,13 +178,15 @@ fn a_check_refuses_what_serving_refuses_and_makes_nothing() {
     let twice = directory.path().join("twice");
     std::fs::write(&twice, keys::generate(&directory.path().join("keys"), Signature::EdDsa).unwrap()).unwrap();
     refused("same key id", &|settings| settings.callers.trusted = vec![trust(twice.clone()), trust(twice.clone())]);
-    refused("no-secret", &|settings| settings.store.secret = "no-secret".into());
-    refused("no-sealing", &|settings| settings.store.sealing = vec!["no-sealing".into()]);
+    refused("no-secret", &|settings| settings.store.secret = Path::new("no-secret").to_owned().into());
+    refused("no-sealing", &|settings| settings.store.sealing = vec![Path::new("no-sealing").to_owned().into()]);
     let (whole, short) = (directory.path().join("whole"), directory.path().join("short"));
     keys::secret(&whole).unwrap();
     std::fs::copy(&whole, &short).unwrap();
     std::fs::write(&short, "07").unwrap();
-    refused("short: not a valid sealing key", &|settings| settings.store.sealing = vec![whole.clone(), short.clone()]);
+    refused("short: not a valid sealing key", &|settings| {
+        settings.store.sealing = vec![whole.clone().into(), short.clone().into()];
+    });
     refused("tokens", &|settings| settings.tokens.issuer = String::new());
     refused("callers", &|settings| settings.callers.audience = String::new());
     let file = directory.path().join("a-file");

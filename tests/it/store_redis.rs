@@ -79,7 +79,7 @@ async fn nobody_is_let_in_without_password_certificate_or_trust() {
     std::fs::write(&wrong, "something else").unwrap();
     private(&wrong);
     for settings in [
-        Settings { password: wrong, ..good.clone() },
+        Settings { password: wrong.into(), ..good.clone() },
         Settings { username: String::new(), password: Default::default(), ..good.clone() },
         Settings { certificate: Default::default(), key: Default::default(), ..good.clone() },
         Settings { ca: Default::default(), ..good.clone() },

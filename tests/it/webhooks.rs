@@ -25,7 +25,7 @@ fn webhook(settings: &Settings, url: &str) -> webhooks::Settings {
     webhooks::Settings {
         relying_party: SHOP.parse().unwrap(),
         url: url.to_owned(),
-        secret,
+        secret: secret.into(),
         name: String::new(),
         types: [].into(),
         from: webhooks::From::Start,

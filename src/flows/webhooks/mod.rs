@@ -18,6 +18,7 @@ pub use delivery::deliver;
 use super::events::Wanted;
 use super::outbound;
 use crate::secret::Sensitive;
+use crate::source::Source;
 use crate::terms::{EventKind, Malformed, RelyingParty};
 use client::Client;
 use signing::Secrets;
@@ -43,8 +44,8 @@ pub struct Settings {
     pub relying_party: RelyingParty,
     /// Where they are posted.
     pub url: String,
-    /// The file with what they are signed with.
-    pub secret: PathBuf,
+    /// Where that lies what they are signed with.
+    pub secret: Source,
     /// What its position is kept under; empty for the url.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,

@@ -2,6 +2,7 @@
 
 use super::{OpenError, Settings, Topology};
 use crate::secret::Sensitive;
+use crate::source::Source;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
@@ -10,13 +11,8 @@ use redis::io::tcp::TcpSettings;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo};
 use redis::{IntoConnectionInfo as _, Pipeline, RedisResult, TlsCertificates, TlsMode, Value};
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
-
-/// The most bytes of a file with a password or a key.
-const SECRET: usize = 64 * 1024;
 
 /// Knows where the servers are and how to get at them.
 pub(super) struct Connector {
@@ -144,11 +140,8 @@ struct Account {
 }
 
 impl Account {
-    fn read(username: &str, password: &Path) -> Result<Self, OpenError> {
-        let password = match password.as_os_str().is_empty() {
-            true => None,
-            false => Some(read_private(password).map_err(|_| OpenError::File(password.to_owned()))?),
-        };
+    fn read(username: &str, password: &Source) -> Result<Self, OpenError> {
+        let password = if password.is_unset() { None } else { Some(secret(password)?) };
         Ok(Self { username: username.to_owned(), password })
     }
 
@@ -159,17 +152,8 @@ impl Account {
     }
 }
 
-/// Reads a file that only its owner can read.
-fn read_private(path: &Path) -> std::io::Result<Sensitive<Vec<u8>>> {
-    let mut file = File::open(path)?;
-    #[cfg(unix)]
-    if std::os::unix::fs::PermissionsExt::mode(&file.metadata()?.permissions()) & 0o077 != 0 {
-        return Err(std::io::ErrorKind::PermissionDenied.into());
-    }
-    // Room for all of it at once: a vector that grows leaves copies behind.
-    let mut bytes = Sensitive::new(Vec::with_capacity(SECRET));
-    file.by_ref().take(SECRET as u64).read_to_end(bytes.expose_mut())?;
-    Ok(bytes)
+fn secret(source: &Source) -> Result<Sensitive<Vec<u8>>, OpenError> {
+    source.read().map_err(|error| OpenError::Secret(source.clone(), error))
 }
 
 fn info(url: &str, account: &Account) -> Result<ConnectionInfo, OpenError> {
@@ -243,9 +227,9 @@ fn certificates(settings: &Settings) -> Result<Option<TlsCertificates>, OpenErro
     let read = |path: &Path| std::fs::read(path).map_err(|_| OpenError::File(path.to_owned()));
     let given = |path: &Path| !path.as_os_str().is_empty();
     let root_cert = if given(&settings.ca) { Some(read(&settings.ca)?) } else { None };
-    let client_tls = match (given(&settings.certificate), given(&settings.key)) {
+    let client_tls = match (given(&settings.certificate), !settings.key.is_unset()) {
         (true, true) => {
-            let key = read_private(&settings.key).map_err(|_| OpenError::File(settings.key.clone()))?;
+            let key = secret(&settings.key)?;
             Some(ClientTlsConfig { client_cert: read(&settings.certificate)?, client_key: key.expose().clone() })
         }
         (false, false) => None,

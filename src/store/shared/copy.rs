@@ -63,6 +63,20 @@ impl Target {
         store.calls.read(command, partition).await
     }
 
+    /// Some of what a whole store keeps under names, from a cursor on: not the chains. What is written meanwhile may be told
+    /// or not.
+    pub async fn values(&self, cursor: Option<String>) -> Result<(Vec<Item>, Option<String>), StoreError> {
+        let place = Place::read(cursor).ok_or(StoreError::Corrupt)?;
+        let partition = Partition::new(place.partition).ok_or(StoreError::Corrupt)?;
+        let (next, names) = Self::look(&self.whole, partition, place.at).await?;
+        let items = Self::read(&self.whole, partition, names).await?;
+        let next = match next {
+            0 => Place { partition: place.partition.saturating_add(1), links: false, at: 0 },
+            at => Place { at, ..place },
+        };
+        Ok((items, next.written()))
+    }
+
     async fn write(&self, partition: Partition, items: Vec<Item>, now: Timestamp) -> Result<(), StoreError> {
         let mut call = self.import.call();
         for item in items {
@@ -99,17 +113,17 @@ impl Target {
     }
 
     /// What lies under names of one partition.
-    async fn read(&self, partition: Partition, names: Vec<String>) -> Result<Vec<Item>, StoreError> {
+    async fn read(of: &Shared, partition: Partition, names: Vec<String>) -> Result<Vec<Item>, StoreError> {
         let (mut items, mut plain) = (Vec::new(), Vec::new());
         for name in names {
-            match self.names().read(partition, &name).ok_or(StoreError::Corrupt)? {
+            match of.names.read(partition, &name).ok_or(StoreError::Corrupt)? {
                 Named::Rest => {}
                 named @ (Named::Value(_) | Named::ShredKey(_)) => plain.push((named, name)),
-                Named::Attempts(key) => items.push(self.attempts(key, name).await?),
+                Named::Attempts(key) => items.push(Self::attempts(of, key, name).await?),
                 Named::Filed(under) => {
                     let mut command = cmd("ZRANGE");
                     command.arg(name).arg(0).arg(-1);
-                    let members: Vec<Vec<u8>> = self.unfinished.calls.read(command, partition).await?;
+                    let members: Vec<Vec<u8>> = of.calls.read(command, partition).await?;
                     for member in members {
                         let key = member.as_slice().try_into().ok().and_then(Key::read).ok_or(StoreError::Corrupt)?;
                         items.push(Item::Filed { under, key });
@@ -124,7 +138,7 @@ impl Target {
         for (_, name) in &plain {
             command.arg(name);
         }
-        let found: Vec<Option<Vec<u8>>> = self.unfinished.calls.read(command, partition).await?;
+        let found: Vec<Option<Vec<u8>>> = of.calls.read(command, partition).await?;
         for ((named, _), bytes) in plain.into_iter().zip(found) {
             // What has expired between the two looks is gone.
             let Some(bytes) = bytes else { continue };
@@ -133,10 +147,10 @@ impl Target {
         Ok(items)
     }
 
-    async fn attempts(&self, key: Key, name: String) -> Result<Item, StoreError> {
+    async fn attempts(of: &Shared, key: Key, name: String) -> Result<Item, StoreError> {
         let mut command = cmd("ZRANGE");
         command.arg(name).arg(0).arg(-1).arg("WITHSCORES");
-        let members: Vec<(Vec<u8>, String)> = self.unfinished.calls.read(command, key.partition()).await?;
+        let members: Vec<(Vec<u8>, String)> = of.calls.read(command, key.partition()).await?;
         let time = |score: &str| format!("{:.0}", score.parse::<f64>().ok()?).parse().ok();
         let times: Option<Vec<i64>> = members.iter().map(|(_, score)| time(score)).collect();
         Ok(Item::Attempts { key, times: times.ok_or(StoreError::Corrupt)?, expires_at: None })
@@ -266,7 +280,7 @@ impl Destination for Target {
             return Ok((items, next.written()));
         }
         let (next, names) = Self::look(&self.unfinished, partition, place.at).await?;
-        let items = self.read(partition, names).await?;
+        let items = Self::read(&self.unfinished, partition, names).await?;
         let next = match next {
             0 => Place { partition: place.partition.saturating_add(1), links: true, at: 0 },
             at => Place { at, ..place },

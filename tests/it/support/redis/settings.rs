@@ -23,10 +23,10 @@ impl Redis {
         }
         if let Some(made) = &self.certificates {
             settings.username = "idgate".to_owned();
-            settings.password = self.home.path().join("password");
+            settings.password = self.home.path().join("password").into();
             settings.ca = made.ca.clone();
             settings.certificate = made.client.clone();
-            settings.key = made.client_key.clone();
+            settings.key = made.client_key.clone().into();
         }
         settings
     }

@@ -1,0 +1,7 @@
+//! The target `record`; what it does is in `bodies/`.
+#![no_main]
+
+#[path = "../bodies/mod.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::record::run(data));

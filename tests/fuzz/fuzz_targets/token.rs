@@ -1,0 +1,7 @@
+//! The target `token`; what it does is in `bodies/`.
+#![no_main]
+
+#[path = "../bodies/mod.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::token::run(data));

@@ -5,6 +5,7 @@
 
 mod demo;
 mod disposal;
+pub mod harden;
 mod keys;
 mod rights;
 mod scan;

@@ -5,6 +5,7 @@
 
 mod callers;
 pub mod keys;
+pub mod memory;
 mod open;
 pub mod seals;
 pub mod store;
@@ -62,6 +63,8 @@ pub struct Settings {
     pub callers: Callers,
     /// How state is kept.
     pub store: Store,
+    /// What keeps memory from being written anywhere.
+    pub memory: memory::Memory,
     /// What is logged.
     pub log: telemetry::Settings,
 }
@@ -250,6 +253,7 @@ impl Settings {
                 "webhooks.url must be `https://host[:port]/path` (http only in development), without a user or a fragment",
             ),
             (!self.webhooks_differ(), "webhooks: two of one relying party must differ in their url or name"),
+            (self.production() && self.memory.core_dumps, "memory.core_dumps is for development only"),
             (self.production() && self.checks.accept_specimens, "checks.accept_specimens is for development only"),
             (
                 !self.callers.trusted.iter().all(TrustedKey::has_one_place),
@@ -412,6 +416,7 @@ mod tests {
         assert_eq!(Settings::parse(&named).unwrap().webhooks.len(), 2);
         assert!(Settings::parse(&webhook("http")).is_ok(), "for trying out");
         assert!(Settings::parse(&format!("{whole}[checks]\naccept_specimens = true")).is_err());
+        assert!(Settings::parse(&format!("{whole}[memory]\ncore_dumps = true")).is_err(), "pictures in core files");
         let redis = |url: &str| format!("{whole}[store.redis]\nurls = [\"{url}\"]\n");
         assert!(Settings::parse(&redis("redis://store.example")).is_err(), "the store in the clear");
         assert!(Settings::parse(&redis("rediss://store.example")).is_ok());

@@ -2,6 +2,7 @@
 //!
 //! `Sensitive<T>` can be opened, but it cannot be shown, copied, compared or serialised by accident: `Debug` prints
 //! `[redacted]`, there is no `Display`, `Clone` or `Serialize`, and the memory is overwritten when the value is dropped.
+//! What is worked out of such a value also passes over the stack; [`wiped`] overwrites it there.
 
 use std::fmt;
 use zeroize::Zeroize;
@@ -62,6 +63,21 @@ impl<T: Zeroize> From<T> for Sensitive<T> {
     fn from(value: T) -> Self {
         Self::new(value)
     }
+}
+
+/// Does `work` and then overwrites the `N` bytes of stack that it could use: code that works on pixels and text leaves
+/// pieces of them there. `N` must be well below what is left of the thread's stack. A panic in `work` leaves the stack as
+/// it is, so `work` catches its own.
+pub fn wiped<const N: usize, T>(work: impl FnOnce() -> T) -> T {
+    let done = apart(work);
+    zeroize::zeroize_stack::<N>();
+    done
+}
+
+/// In a frame of its own, so that all it uses lies below the caller's.
+#[inline(never)]
+fn apart<T>(work: impl FnOnce() -> T) -> T {
+    work()
 }
 
 #[cfg(test)]

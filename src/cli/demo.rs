@@ -1,7 +1,7 @@
 //! `idgate demo`: the main job end to end. A real server on a free port of this machine, with a store of its own that is
 //! removed afterwards, and a real call over gRPC.
 
-use super::{Failed, Outcome, serve};
+use super::{Failed, Outcome, harden, serve};
 use crate::config::keys::{self, Bearer};
 use crate::config::{self, Settings};
 use crate::server;
@@ -58,6 +58,7 @@ impl Drop for Temporary {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
+    harden::quietly();
     let temporary = Temporary::new();
     let mut settings = Settings::load(None)?;
     settings.data_dir.clone_from(&temporary.0);

@@ -1,6 +1,6 @@
 //! `idgate scan`: what pictures show, one line a file, in the order given.
 
-use super::{Outcome, Place};
+use super::{Outcome, Place, harden};
 use crate::config;
 use crate::flows::pool::ReadImage;
 use crate::flows::scan::{Scanned, latest_date, scan};
@@ -83,6 +83,7 @@ fn outcome(scanned: &Scanned) -> &'static str {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
+    harden::quietly();
     let place = Place { models: arguments.models.clone(), ..Place::default() };
     let read = config::reader(place.models.as_deref().unwrap_or(Path::new("")))?;
     let most = config::Settings::load(None)?.server.image_bytes;

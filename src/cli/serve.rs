@@ -1,5 +1,6 @@
 //! `idgate serve`: opens everything, serves until told to stop, finishes what is running.
 
+use super::harden::harden;
 use super::{Failed, Outcome, Place};
 use crate::config::{self, Settings};
 use crate::flows::App;
@@ -19,6 +20,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let settings = arguments.place.settings()?;
     telemetry::start(&settings.log)?;
+    harden(&settings.memory, settings.production())?;
     if !settings.production() {
         tracing::warn!("DEVELOPMENT mode: see `idgate check-config --defaults` for production");
     }

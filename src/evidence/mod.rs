@@ -54,6 +54,7 @@ pub struct Extraction {
 /// whatever the bytes are, the answer is evidence or a list of reasons.
 pub fn extract(image: Sensitive<Vec<u8>>, reader: &dyn Reader, today: Date, limits: &Limits) -> Extraction {
     let start = Instant::now();
+    let forgets = Forgets(reader);
     let mut timings = Timings::default();
     let decoded = frame::decode(image, limits);
     timings.decode = start.elapsed();
@@ -68,8 +69,18 @@ pub fn extract(image: Sensitive<Vec<u8>>, reader: &dyn Reader, today: Date, limi
             verdict
         }
     };
+    drop(forgets);
     timings.total = start.elapsed();
     Extraction { verdict, timings }
+}
+
+/// Has the reader overwrite what it left behind, also when reading ends in a panic.
+struct Forgets<'a>(&'a dyn Reader);
+
+impl Drop for Forgets<'_> {
+    fn drop(&mut self) {
+        self.0.forget();
+    }
 }
 
 fn refuse(reason: Reason) -> Verdict {

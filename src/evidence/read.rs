@@ -5,8 +5,10 @@
 //! before recognition. Models are checked against `SHA256SUMS` before they are used; a mismatch refuses to start.
 
 mod models;
+mod overwrite;
 
 pub use models::ModelError;
+pub use overwrite::everywhere as overwrite_engine;
 
 use super::frame::{Frame, Plane};
 use super::locate::{Region, Strip};
@@ -54,6 +56,10 @@ pub trait Reader: Send + Sync {
 
     /// The Korean card that one of the strips is the heading of, if one surely is.
     fn title(&self, frame: &Frame, strips: &[Strip]) -> Result<Option<DocumentKind>, ReadFault>;
+
+    /// Overwrites what reading left behind on threads and in buffers of its own. Called when a picture is done with,
+    /// however that ended.
+    fn forget(&self) {}
 }
 
 /// PP-OCRv6 small inside ocrs. Cheap to clone; shared by all threads.
@@ -199,6 +205,10 @@ impl Reader for OcrReader {
             }
         }
         Ok(sure)
+    }
+
+    fn forget(&self) {
+        overwrite::everywhere();
     }
 }
 

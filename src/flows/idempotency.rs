@@ -9,6 +9,7 @@ use super::records::{DecisionRecord, KeptNothing, Reservation, decode, encode};
 use super::subject::Subject;
 use super::verify::{Ask, Shown};
 use super::{App, Error, Unread, later, unexpected};
+use crate::secret::wiped;
 use crate::store::{Batch, CommitError, Expect, Key, Partition, Space, Version};
 use crate::terms::{DecisionId, RelyingParty};
 use aws_lc_rs::digest::{Context, SHA256};
@@ -146,14 +147,18 @@ fn digest_of(ask: &Ask) -> Option<String> {
     }
 }
 
-/// SHA-256 over all parts, each with its length.
+/// SHA-256 over all parts, each with its length. A part may be a picture, so nothing of it stays on the stack.
 pub(super) fn digest(parts: &[&[u8]]) -> String {
-    let mut sha = Context::new(&SHA256);
-    for part in parts {
-        sha.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        sha.update(part);
-    }
-    hex(sha.finish().as_ref())
+    /// What hashing uses, many times over.
+    const STACK: usize = 16 * 1024;
+    wiped::<STACK, _>(|| {
+        let mut sha = Context::new(&SHA256);
+        for part in parts {
+            sha.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            sha.update(part);
+        }
+        hex(sha.finish().as_ref())
+    })
 }
 
 /// In hexadecimal digits.

@@ -15,6 +15,7 @@ mod consent;
 mod convert;
 mod document;
 mod events;
+mod exposure;
 mod guard;
 mod key;
 pub mod messages;
@@ -28,6 +29,8 @@ mod steps;
 mod streams;
 pub mod tls;
 mod wiped;
+
+pub use exposure::{Unfit, check};
 
 use crate::flows::events::Cursor;
 use crate::flows::{App, Turns, callers, webhooks};
@@ -135,19 +138,6 @@ impl Settings {
         Pace { longest: Duration::from_secs(self.slow_seconds.into()), least: self.slow_bytes_per_second.into() }
     }
 
-    /// Whether what is served is served to nobody who should not be told so: what leaves this machine does so over TLS, or
-    /// because it was set.
-    fn check_exposure(&self) -> Result<(), Unfit> {
-        let public = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
-        if public(self.listen) && !self.tls.used() && !self.public_plain_text {
-            return Err(Unfit::PlainText(self.listen));
-        }
-        if public(self.admin) && !self.public_admin {
-            return Err(Unfit::Admin(self.admin));
-        }
-        Ok(())
-    }
-
     /// Whether one relying party can send its largest picture, with what stands around it.
     pub fn fits_one_picture(&self) -> bool {
         self.caller_bytes() >= self.image_bytes.saturating_add(self.image_bytes / 64)
@@ -158,33 +148,6 @@ impl Settings {
 const SMALL_MESSAGE: usize = 4 * 1024;
 /// How often health checks are told how the store is.
 const HEALTH_EVERY: Duration = Duration::from_millis(200);
-
-/// It must not be served like this.
-#[derive(Debug, thiserror::Error)]
-pub enum Unfit {
-    /// gRPC would leave this machine without TLS.
-    #[error(
-        "server.listen = {0}: pictures of documents would travel unencrypted. Set server.tls, or listen on 127.0.0.1; \
-         set server.public_plain_text = true only where something before this server speaks TLS for it"
-    )]
-    PlainText(SocketAddr),
-    /// The admin port would leave this machine.
-    #[error(
-        "server.admin = {0}: the admin port speaks plain HTTP and asks nobody for a token. Listen on 127.0.0.1, or set \
-         server.public_admin = true where only monitoring reaches it"
-    )]
-    Admin(SocketAddr),
-    /// The files for TLS cannot be used.
-    #[error("server.tls: {0}")]
-    Tls(#[from] tls::TlsError),
-}
-
-/// Whether it may be served as the settings say, with files that are there and fit. Binds nothing.
-pub fn check(settings: &Settings) -> Result<(), Unfit> {
-    settings.check_exposure()?;
-    tls::load(&settings.tls)?;
-    Ok(())
-}
 
 /// The server could not start or ended with an error.
 #[derive(Debug, thiserror::Error)]
@@ -221,7 +184,7 @@ pub struct Bound {
 /// Opens the ports. Port 0 takes a free one. Without TLS, only ports that others than this machine cannot reach, unless
 /// the settings say so.
 pub async fn bind(settings: Settings, app: Arc<App>) -> Result<Bound, ServeError> {
-    settings.check_exposure()?;
+    exposure::private(&settings)?;
     let tls = Keeper::open(&settings.tls, Arc::clone(&app.metrics)).map_err(Unfit::from)?;
     let open = async |address| TcpListener::bind(address).await.map_err(|error| ServeError::Listen(address, error));
     let (listener, admin) = (open(settings.listen).await?, open(settings.admin).await?);

@@ -18,7 +18,7 @@
 
 use super::keys::VerifyingKey;
 use super::{Issuer, Rejected, TokenError, jws};
-use crate::secret::Sensitive;
+use crate::secret::{Sensitive, wiped};
 use crate::terms::{DisposalPath, RelyingParty};
 use aws_lc_rs::{hmac, rand};
 use base64::Engine;
@@ -75,10 +75,14 @@ impl Commitment {
     }
 
     fn under(opening: &Opening, picture: &[u8]) -> Self {
-        let mut commitment = [0u8; 32];
-        let key = hmac::Key::new(hmac::HMAC_SHA256, opening.expose());
-        commitment.copy_from_slice(hmac::sign(&key, picture).as_ref());
-        Self(commitment)
+        /// What the digest uses, many times over: it works on pieces of the picture.
+        const STACK: usize = 16 * 1024;
+        wiped::<STACK, _>(|| {
+            let mut commitment = [0u8; 32];
+            let key = hmac::Key::new(hmac::HMAC_SHA256, opening.expose());
+            commitment.copy_from_slice(hmac::sign(&key, picture).as_ref());
+            Self(commitment)
+        })
     }
 }
 

@@ -78,7 +78,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("rten_tensor", &["evidence/read.rs", "evidence/read/"]),
     ("jsonwebtoken", &["tokens/"]),
     ("redis", &["store/shared.rs", "store/shared/"]),
-    ("rustix", &["flows/pool/priority.rs"]),
+    ("rayon", &["evidence/read/"]), // only to reach the engine's threads
+    ("rustix", &["cli/harden.rs", "flows/pool/priority.rs"]),
     ("redb", &["store/embedded"]),
     ("hyper", &["flows/outbound.rs"]),
     ("hyper_util", &["flows/outbound.rs"]),

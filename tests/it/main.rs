@@ -27,6 +27,7 @@ mod numbers;
 mod overload;
 mod policy;
 mod redis_servers;
+mod residue;
 mod rights;
 mod rights_guesses;
 mod seals;
@@ -44,3 +45,7 @@ mod webhooks;
 
 #[path = "../painter/mod.rs"]
 mod painter;
+
+#[allow(dead_code, reason = "the long form uses all of it")]
+#[path = "../residue/mod.rs"]
+mod residue_search;

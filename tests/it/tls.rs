@@ -20,7 +20,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 async fn start(settings: idgate::server::tls::Settings) -> World {
-    World::with(|all| (all.server.tls, all.server.handshake_seconds) = (settings, 1), |_| {}).await
+    World::with(|all| all.server.tls = settings, |_| {}).await
 }
 
 async fn check(world: &World, channel: Channel, key: &str, picture: &str) -> Result<CheckAgeResponse, Status> {

@@ -88,6 +88,7 @@ async fn send_all<S: AsyncRead + AsyncWrite + Unpin>(wire: &mut Wire<S>, bearer:
     // From here on the windows are as large as the server says.
     wire.until(frames::SETTINGS).await.unwrap();
     wire.send(&frame(frames::SETTINGS, 1, 0, &[])).await.unwrap();
+    wire.until(WINDOW_UPDATE).await.unwrap();
     let mut stream = 1;
     for (pieces, size, write) in [(1, 16_384 - 10, usize::MAX), (4, 700, 1000), (3, 9000, 13), (7, 100, 4096)] {
         let (first, second) = (stream, stream + 2);

@@ -16,7 +16,7 @@ use tonic::transport::server::Connected;
 
 /// The preface of HTTP/2 and the head of the first frame. From then on its own keepalive sees whether anybody is there.
 const HANDSHAKE: usize = 24 + 9;
-/// What is taken from the socket at once.
+/// The most that is taken from the socket at once.
 const INTAKE: usize = 16 * 1024;
 /// For how long a client may be silent in the middle of a picture before what it sent is overwritten.
 const QUIET: Duration = Duration::from_millis(50);
@@ -140,7 +140,7 @@ impl Connection {
 
     /// Takes what has come from the socket; how much that was, and nothing at its end.
     fn take_in(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize>> {
-        let mut room = ReadBuf::new(self.intake.room(1));
+        let mut room = ReadBuf::new(self.intake.room(INTAKE / 2));
         ready!(with_link!(&mut self.link, stream => Pin::new(stream).poll_read(cx, &mut room)))?;
         let count = room.filled().len();
         self.intake.put(count);

@@ -87,6 +87,11 @@ impl Node {
         self.process.as_ref().expect("it runs")
     }
 
+    /// Where its files lie.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         drop(self.process.take().expect("it runs"));

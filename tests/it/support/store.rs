@@ -56,6 +56,12 @@ impl Wilful {
         if self.away.load(Ordering::SeqCst) { Err(StoreError::Unavailable) } else { Ok(()) }
     }
 
+    /// From now on so many changes are made and no more.
+    #[allow(dead_code, reason = "for servers of their own process")]
+    pub fn good_for(&self, commits: usize) {
+        self.good_commits.store(commits, Ordering::SeqCst);
+    }
+
     /// From now on no change is made; what is there is still told.
     pub fn fail(&self) {
         self.good_commits.store(0, Ordering::SeqCst);

@@ -181,8 +181,12 @@ mod memory {
         socket: DuplexStream,
         intake: Wiped,
         wash: Option<Wash>,
+        pauses: usize,
         places: Arc<Mutex<Places>>,
     }
+
+    /// How often others have their turn before a silence is long enough: time to take what has come.
+    const PAUSES: usize = 50;
 
     impl AsyncRead for Spied {
         fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
@@ -208,9 +212,17 @@ mod memory {
                 if wash.washing() {
                     continue;
                 }
-                let mut room = ReadBuf::new(this.intake.room(1));
+                let mut room = ReadBuf::new(this.intake.room(8 * 1024));
                 match Pin::new(&mut this.socket).poll_read(cx, &mut room)? {
-                    Poll::Pending if wash.rest() => continue,
+                    Poll::Pending if wash.waits() && this.pauses < PAUSES => {
+                        this.pauses += 1;
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Poll::Pending if wash.rest() => {
+                        this.pauses = 0;
+                        continue;
+                    }
                     pending => ready!(pending),
                 }
                 let count = room.filled().len();
@@ -294,8 +306,13 @@ mod memory {
     async fn left(wash: bool, sizes: &[(usize, usize)], end: bool, write: usize) -> (usize, usize, usize) {
         let (mut client, socket) = tokio::io::duplex(256 * 1024);
         let places = Arc::<Mutex<Places>>::default();
-        let spied =
-            Spied { socket, intake: Wiped::new(16 * 1024), wash: wash.then(Wash::new), places: Arc::clone(&places) };
+        let spied = Spied {
+            socket,
+            intake: Wiped::new(16 * 1024),
+            wash: wash.then(Wash::new),
+            pauses: 0,
+            places: Arc::clone(&places),
+        };
         let count = sizes.len();
         let serving = tokio::spawn(async move {
             let mut builder = h2::server::Builder::new();
@@ -339,6 +356,9 @@ mod memory {
             client.flush().await.unwrap();
             tokio::task::yield_now().await;
         }
+        for _ in 0..4 * PAUSES {
+            tokio::task::yield_now().await;
+        }
         // It has read all of it and waits, once the answer to a ping that was sent last is there.
         ping(&mut client).await;
         let memory = kept(&places.lock().unwrap());
@@ -351,7 +371,7 @@ mod memory {
 
     #[tokio::test]
     async fn nothing_of_a_picture_is_left_in_the_memory_that_was_read_to() {
-        let mut largest = 0;
+        let (mut largest, mut most) = (0, 0);
         for sizes in [
             vec![(600, 600)],
             vec![(5000, 4000)],
@@ -367,10 +387,12 @@ mod memory {
                     assert_eq!(found, 0, "{sizes:?} written by {write}, ended: {end}: in {memory} bytes");
                     assert!(between > 0);
                     largest = largest.max(memory);
+                    most = most.max(between / sizes.len());
                 }
             }
         }
-        assert!(largest > 8 * 1024, "the buffer never grew: {largest}");
+        println!("bytes put between for a picture: at most {most}; the memory kept: at most {largest}");
+        assert!(largest > 12 * 1024, "it was overwritten in place, too: {largest}");
     }
 
     #[tokio::test]

@@ -1,0 +1,35 @@
+//! What the engine keeps of a picture beyond its run, overwritten.
+//!
+//! Tensors and pooled buffers are given back when a run ends, and the allocator overwrites them. Two things stay on each
+//! thread of the engine: the stack, and the two buffers in which its matrix product packs blocks of pixels and of what the
+//! network made of them. Both are private to the engine, so they are overwritten by their own means: a product of zeros
+//! that is large enough to fill them.
+
+use crate::secret::wiped;
+use rten::FloatOperators;
+use rten_tensor::NdTensor;
+use rten_tensor::prelude::*;
+
+/// The stack that the engine uses on its own threads, with room to spare; they have 2 MiB.
+const STACK: usize = 256 * 1024;
+/// The most rows, the depth and the most columns of one packed block (`rten-gemm`, its three block sizes for `f32`).
+const ROWS: usize = 64;
+const DEPTH: usize = 256;
+const COLUMNS: usize = 1024;
+
+/// Overwrites it on every thread of the engine; waits for all of them.
+pub fn everywhere() {
+    rten::thread_pool().run(|| {
+        rayon::broadcast(|thread| wiped::<STACK, _>(|| pack_zeros(thread.num_threads())));
+    });
+}
+
+/// Packs zeros into the buffers of this thread. The columns are split among the threads, and each block has at most
+/// `COLUMNS`: with so many times more, the first block, which is always this thread's, is a whole one.
+fn pack_zeros(threads: usize) {
+    let left = NdTensor::<f32, 2>::zeros([DEPTH, ROWS]);
+    let right = NdTensor::<f32, 2>::zeros([1, 1]);
+    // Transposed, because rows that lie as the product wants them are not packed.
+    let product = left.transposed().matmul(right.broadcast([DEPTH, COLUMNS * threads]).as_dyn());
+    debug_assert!(product.is_ok(), "the shapes fit");
+}

@@ -26,8 +26,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// The stack that reading one picture uses on its thread, with room to spare; see `bench/README.md` for what was measured.
-/// Threads have twice as much.
+/// The stack below a reading that is overwritten after it. That it is enough is what the search in `tests/residue` shows.
+/// The threads have twice as much.
 pub const READ_STACK: usize = 1024 * 1024;
 
 /// Turns a picture into evidence. Blocking; `evidence::extract` with a reader, or a script in tests.

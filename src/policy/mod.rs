@@ -14,13 +14,15 @@
 mod decision;
 mod guardian;
 pub mod rules;
+mod step;
 mod table;
 #[cfg(test)]
 mod tests;
 
-pub use decision::{AgeOver, DataKind, Decision, Grant, Outcome, Step};
+pub use decision::{AgeOver, Decision, Grant, Outcome};
 pub use guardian::{Consented, Remembered};
 pub use rules::{Rule, RuleSet};
+pub use step::{DataKind, Step};
 
 use crate::age::{AgeThreshold, BirthDate};
 use crate::evidence::validate::Evidence;

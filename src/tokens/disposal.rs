@@ -247,7 +247,7 @@ mod tests {
             let (of, _) = disposed(b"a picture", DisposalPath::Answered);
             let mut claims = open(&issuer.sign_disposal(&of).unwrap(), &keys(&issuer)).unwrap();
             change(&mut claims);
-            open(&jws::sign(issuer.keys.current(), TYPE, &claims).unwrap(), &keys(&issuer)).map(drop)
+            open(&jws::sign(issuer.keys().current(), TYPE, &claims).unwrap(), &keys(&issuer)).map(drop)
         };
         assert_eq!(claims(&|_| {}), Ok(()));
         assert_eq!(claims(&|c| c.received_at = c.disposed_at + 1), Err(Rejected::BadClaim));

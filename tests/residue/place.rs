@@ -272,9 +272,11 @@ pub fn cores_are_files() -> bool {
 pub fn search_directory(directory: &Path, index: &Index, found: &mut Found) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => search_directory(&path, index, found),
-            false => index.search(&std::fs::read(&path).unwrap(), found),
+        if path.is_dir() {
+            search_directory(&path, index, found);
+        } else if path.is_file() {
+            // Sockets hold nothing.
+            index.search(&std::fs::read(&path).unwrap(), found);
         }
     }
 }

@@ -3,14 +3,15 @@
 //! Tensors and pooled buffers are given back when a run ends, and the allocator overwrites them. Two things stay on each
 //! thread of the engine: the stack, and the two buffers in which its matrix product packs blocks of pixels and of what the
 //! network made of them. Both are private to the engine, so they are overwritten by their own means: a product of zeros
-//! that is large enough to fill them.
+//! that is large enough to fill them. While other pictures are being read, a thread can be in the midst of a product whose
+//! buffer it has taken out; what an earlier picture left in the unused end of that one goes when its reading is done.
 
 use crate::secret::wiped;
 use rten::FloatOperators;
 use rten_tensor::NdTensor;
 use rten_tensor::prelude::*;
 
-/// The stack that the engine uses on its own threads, with room to spare; they have 2 MiB.
+/// The stack that is overwritten on the engine's own threads; they have 2 MiB.
 const STACK: usize = 256 * 1024;
 /// The most rows, the depth and the most columns of one packed block (`rten-gemm`, its three block sizes for `f32`).
 const ROWS: usize = 64;

@@ -1,3 +1,5 @@
+//! Custody: whoever comes first, a reader, an answer or a caller who leaves.
+
 use super::*;
 use crate::terms::DisposalPath;
 use proptest::prelude::*;

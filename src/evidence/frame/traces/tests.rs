@@ -1,3 +1,5 @@
+//! Traces in files that the tests put together themselves, and in noise.
+
 use super::*;
 use proptest::prelude::*;
 

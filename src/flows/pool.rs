@@ -14,7 +14,7 @@ pub use priority::give_way;
 
 use super::custody::Picture;
 use super::deadline::{Deadline, Watch};
-use crate::evidence::{Extraction, Limits};
+use crate::evidence::{Extraction, Limits, STACK};
 use crate::secret::{Sensitive, wiped};
 use crate::telemetry::Metrics;
 use crate::terms::RelyingParty;
@@ -25,10 +25,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-
-/// The stack below a reading that is overwritten after it. That it is enough is what the search in `tests/residue` shows.
-/// The threads have twice as much.
-pub const READ_STACK: usize = 1024 * 1024;
 
 /// Turns a picture into evidence. Blocking; `evidence::extract` with a reader, or a script in tests.
 pub type ReadImage = dyn Fn(Sensitive<Vec<u8>>, Date, &Limits) -> Extraction + Send + Sync;
@@ -271,7 +267,7 @@ impl Pool {
         let pool = Self { shared };
         for n in 0..threads {
             let (shared, read, nice) = (Arc::clone(&pool.shared), Arc::clone(&read), settings.nice);
-            std::thread::Builder::new().name(format!("read-{n}")).stack_size(2 * READ_STACK).spawn(move || {
+            std::thread::Builder::new().name(format!("read-{n}")).stack_size(2 * STACK).spawn(move || {
                 give_way(nice);
                 work(n, &shared, &*read);
             })?;
@@ -396,7 +392,7 @@ fn serve(job: Job, times: Times, shared: &Shared, read: &ReadImage) -> (Reply, R
     let deadline = Instant::now().checked_add(shared.read_time);
     let limits = Limits { max_bytes, deadline, ..Limits::default() };
     let read = || catch_unwind(AssertUnwindSafe(|| read(image, today, &limits))).map_err(|_| Unread::Crashed);
-    let answer = wiped::<READ_STACK, _>(read);
+    let answer = wiped::<STACK, _>(read);
     // Only now: the receipt says that nothing is left.
     drop(reading);
     (reply, answer)

@@ -1,9 +1,9 @@
 //! Reading one picture for whoever holds it: no store, no keys, no network, nothing decided and nothing kept.
 
-use super::pool::{READ_STACK, ReadImage};
-use crate::evidence::Limits;
+use super::pool::ReadImage;
 pub use crate::evidence::Timings;
 use crate::evidence::validate::Verdict;
+use crate::evidence::{Limits, STACK};
 use crate::secret::{Sensitive, wiped};
 use crate::terms::{AssuranceLevel, DocumentKind, Reason, Signal};
 use jiff::civil::Date;
@@ -50,7 +50,7 @@ pub fn latest_date() -> Date {
 
 /// Reads a picture of at most `max_bytes`, which is overwritten.
 pub fn scan(image: Sensitive<Vec<u8>>, read: &ReadImage, today: Date, max_bytes: usize) -> Scanned {
-    let extraction = wiped::<READ_STACK, _>(|| read(image, today, &Limits { max_bytes, ..Limits::default() }));
+    let extraction = wiped::<STACK, _>(|| read(image, today, &Limits { max_bytes, ..Limits::default() }));
     let timings = extraction.timings;
     match extraction.verdict {
         Verdict::Read(evidence) => Scanned {

@@ -55,7 +55,7 @@ fn reasons_for(bytes: Vec<u8>, lines: &[&str]) -> Vec<Reason> {
     let reader = Scripted(lines.iter().map(|l| (*l).to_owned()).collect());
     match extract(Sensitive::new(bytes), &reader, date(2026, 11, 22), &Limits::default()).verdict {
         Verdict::Unreadable(why) => why.reasons,
-        Verdict::Read(_) => panic!("a hostile input was read"),
+        Verdict::Read(_) => panic!("a hostile input was read: {lines:?}"),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Always: a numeric date whose day and month could be exchanged stays [`Fields::Numeric`] until someone brings
 //! evidence for the order; a two-digit year stays two-digit; month names of a bilingual pair must mean one month.
 
+use super::rrn::is_digit;
 use jiff::civil::Date;
 
 /// A year as printed.
@@ -142,8 +143,8 @@ fn tokens(chars: &[char]) -> Vec<Token> {
     let mut at = 0;
     while at < chars.len() {
         let c = chars[at];
-        let same: fn(char) -> bool = if c.is_ascii_digit() {
-            |c| c.is_ascii_digit()
+        let same: fn(char) -> bool = if is_digit(c) {
+            is_digit
         } else if c.is_alphabetic() {
             |c| c.is_alphabetic()
         } else {
@@ -151,7 +152,7 @@ fn tokens(chars: &[char]) -> Vec<Token> {
             continue;
         };
         let to = at + chars[at..].iter().take_while(|c| same(**c)).count();
-        let kind = if c.is_ascii_digit() {
+        let kind = if is_digit(c) {
             let value = chars[at..to].iter().take(9).fold(0, |v, c| v * 10 + c.to_digit(10).unwrap_or(0));
             Kind::Number { value, digits: to - at }
         } else {

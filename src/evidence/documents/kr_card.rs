@@ -182,7 +182,7 @@ fn groups(chars: &[char]) -> Vec<(usize, usize)> {
     let mut out = Vec::new();
     let mut at = 0;
     while at < chars.len() {
-        let n = chars[at..].iter().take_while(|c| c.is_ascii_digit()).count();
+        let n = chars[at..].iter().take_while(|c| rrn::is_digit(**c)).count();
         if n > 0 {
             out.push((at, at + n));
         }

@@ -110,6 +110,19 @@ mod tests {
         card.numbers.iter().chain(&card.halves).map(told).collect()
     }
 
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+        #[test]
+        fn whatever_stands_on_a_line_says_the_same_when_it_is_masked(
+            text in "[0-9 -]{6,40}|[0-9OISZB*. ~-]{6,40}|[0-9]{1,8}[- ]?[0-9]{5,20}([- ][0-9]{1,8})?",
+        ) {
+            let plain = vec![line(&text, 0.0, 0.0, 0, Alphabet::Ascii)];
+            let mut masked = vec![line(&text, 0.0, 0.0, 0, Alphabet::Ascii)];
+            take_in(&mut masked);
+            prop_assert_eq!(seen(&plain), seen(&masked), "{}", masked[0].text.expose());
+        }
+    }
+
     fn number(foreign: bool, random_back: &[u8]) -> String {
         let front = if foreign { [9, 0, 1, 2, 3, 1, 5] } else { [8, 5, 0, 2, 2, 8, 2] };
         front.iter().chain(random_back).map(|d| char::from(b'0' + d)).collect()

@@ -1,7 +1,8 @@
 //! Korean resident and foreigner numbers: layout, century, checksum and class.
 //!
 //! Always: digits 8 to 13 are forgotten as soon as the checksum was taken: a [`Number`] keeps `YYMMDD-G` at most
-//! (PIPA 24-2), and in the text they came from they are replaced by marks ([`cover`]) that say what the checksum said. A checksum that does not hold is no error: numbers issued since 2020-10-05 are random there
+//! (PIPA 24-2), and in the text they came from they are replaced by marks ([`cover`]) that say what the
+//! checksum said. A checksum that does not hold is no error: numbers issued since 2020-10-05 are random there
 //! (주민등록법 시행규칙 art. 2), so it is evidence for the reading and never a reason to refuse.
 
 use crate::secret::Sensitive;
@@ -144,13 +145,12 @@ pub(crate) fn find(chars: &[char]) -> Vec<Number> {
 pub(crate) fn find_half(chars: &[char]) -> Option<Number> {
     (0..chars.len().saturating_sub(6)).find_map(|at| {
         // Six digits after a dash belong to a licence number.
-        let boundary = at == 0 || !(chars[at - 1].is_ascii_digit() || chars[at - 1] == '-');
+        let boundary = at == 0 || !(is_digit(chars[at - 1]) || chars[at - 1] == '-');
         let mut yymmdd = Zeroizing::new([0u8; 6]);
         for (slot, c) in yymmdd.iter_mut().zip(&chars[at..at + 6]) {
             *slot = digit(*c, false)?.0;
         }
-        let open =
-            chars.get(at + 6) == Some(&'-') && !chars[at + 7..].iter().any(|c| c.is_ascii_digit() || is_mark(*c));
+        let open = chars.get(at + 6) == Some(&'-') && !chars[at + 7..].iter().any(|c| is_digit(*c));
         (boundary && open).then(|| Number {
             yymmdd: *yymmdd,
             seventh: None,
@@ -167,7 +167,7 @@ fn scan(chars: &[char], repair: bool) -> Vec<Number> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < chars.len() {
-        let boundary = at == 0 || !chars[at - 1].is_ascii_digit();
+        let boundary = at == 0 || !is_digit(chars[at - 1]);
         match boundary.then(|| number_at(chars, at, repair)).flatten() {
             Some(n) => {
                 at = n.span.1;
@@ -213,7 +213,7 @@ fn number_at(chars: &[char], at: usize, repair: bool) -> Option<Number> {
     let (seventh, back, sample, also, to) = back_at(chars, from, repair, &yymmdd, separated)?;
     mended += also;
     // A fourteenth digit, or what looks like one, means that characters were lost or added somewhere.
-    let one_more = back != Back::Masked && chars.get(to).is_some_and(|c| digit(*c, true).is_some());
+    let one_more = back != Back::Masked && chars.get(to).is_some_and(|c| is_mark(*c) || digit(*c, true).is_some());
     if mended > 3 || one_more {
         return None;
     }
@@ -253,6 +253,11 @@ const BACK: usize = 6;
 /// Whether a character stands for a digit that was masked.
 pub(crate) fn is_mark(c: char) -> bool {
     MARKS.contains(&c)
+}
+
+/// Whether a character is a digit, or was one: what ended at a digit before it was masked does not end anywhere else now.
+pub(crate) fn is_digit(c: char) -> bool {
+    c.is_ascii_digit() || is_mark(c)
 }
 
 /// Takes marks out of a text that comes from outside.

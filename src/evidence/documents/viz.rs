@@ -7,6 +7,7 @@
 use super::dates::{self, Order, Printed, Settled};
 use super::labels::{self, Kind, Label, Signs};
 use super::rows::{Row, same_print};
+use super::rrn::is_digit;
 use crate::evidence::text::Place;
 use jiff::civil::Date;
 
@@ -185,7 +186,7 @@ fn other_value(rows: &[Row], row: &Row, reach: &Place, date: &Seen) -> bool {
     rows.iter().enumerate().filter(|(n, r)| r.pass == row.pass && *n != date.row).any(|(_, r)| {
         r.boxes.iter().any(|b| {
             let place = r.part(*b);
-            let digits = r.text.get(b.0..b.1).map_or(0, |t| t.iter().filter(|c| c.is_ascii_digit()).count());
+            let digits = r.text.get(b.0..b.1).map_or(0, |t| t.iter().filter(|c| is_digit(**c)).count());
             let across = place.right.min(reach.right) - place.left.max(reach.left);
             let (y, from, to) = (place.centre().1, reach.centre().1, date.place.centre().1);
             digits >= 4 && across > 0.0 && from < y && y < to && !place.same_row(reach) && !place.same_row(&date.place)

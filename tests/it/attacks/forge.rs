@@ -35,7 +35,9 @@ pub struct Key {
 }
 
 fn der(pem: &Sensitive<Vec<u8>>) -> Vec<u8> {
-    let lines = pem.expose().split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"-"));
+    // There may be remarks above it.
+    let lines = pem.expose().split(|byte| *byte == b'\n').skip_while(|line| !line.starts_with(b"-----BEGIN"));
+    let lines = lines.filter(|line| !line.starts_with(b"-"));
     STANDARD.decode(lines.flatten().copied().collect::<Vec<u8>>()).unwrap()
 }
 

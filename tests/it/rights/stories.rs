@@ -215,7 +215,7 @@ async fn a_refused_or_withdrawn_erasure_erases_nothing() {
 #[tokio::test]
 async fn correcting_a_birth_date_by_a_masked_card_makes_tokens_wait_for_a_new_document() {
     let (world, clock) = world().await;
-    let checked = world.check(ask("haneul", "before", "read 2001-05-06")).await.unwrap();
+    let checked = world.check(ask("haneul", "before-1", "read 2001-05-06")).await.unwrap();
     let Some(Checked::Allowed(allowed)) = checked.outcome else { panic!("{:?}", checked.outcome) };
     assert_eq!(world.token_status(&allowed.token).await, TokenStatus::Active);
 

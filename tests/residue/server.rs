@@ -27,7 +27,7 @@ pub fn main(overwriting: bool) {
     harden(&settings.memory, settings.production()).unwrap();
     let script = Arc::new(Scripted::default());
     let read: Arc<ReadImage> = match arguments[2].as_str() {
-        "ocr" => config::server_reader(&settings.ocr).unwrap(),
+        "ocr" => config::server_reader(&settings).unwrap(),
         _ => {
             let script = Arc::clone(&script);
             Arc::new(move |image, today, limits| evidence::extract(image, &*script, today, limits))

@@ -175,7 +175,8 @@ fn existing_ring(settings: &Settings) -> Result<KeyRing, OpenError> {
 /// The keys, which must not be for development in production.
 fn keyed(settings: &Settings) -> Result<(Issuer, (Callers, KeySources)), OpenError> {
     let (issuer, (callers, sources)) = (issuer(settings)?, callers(settings)?);
-    if settings.production() && issuer.development() {
+    let named = keys::place(settings).name().starts_with(files::DEVELOPMENT);
+    if settings.production() && (issuer.development() || named) {
         return Err(OpenError::DevelopmentKeys("tokens.keys"));
     }
     if settings.production() && callers.development() {

@@ -170,6 +170,11 @@ impl VerifyingKey {
     /// Reads the public keys of a JWK or JWKS document. Keys of other algorithms are passed over, but there must be one
     /// that can be used; private keys are refused.
     pub fn from_jwks(json: &[u8]) -> Result<Vec<Self>, KeyError> {
+        Self::published(json).and_then(|keys| if keys.is_empty() { Err(KeyError::Malformed) } else { Ok(keys) })
+    }
+
+    /// The same where somebody may publish that they have no key any more.
+    pub fn published(json: &[u8]) -> Result<Vec<Self>, KeyError> {
         let document: serde_json::Value = serde_json::from_slice(json).map_err(|_| KeyError::Malformed)?;
         let members = match document.get("keys") {
             Some(keys) => keys.as_array().ok_or(KeyError::Malformed)?.as_slice(),
@@ -183,7 +188,7 @@ impl VerifyingKey {
             let jwk: Jwk = serde_json::from_value(member.clone()).map_err(|_| KeyError::Malformed)?;
             keys.extend(Self::from_jwk(&jwk)?);
         }
-        if keys.is_empty() { Err(KeyError::Malformed) } else { Ok(keys) }
+        Ok(keys)
     }
 
     /// The key of a JWK, or nothing if it is for another use or algorithm.

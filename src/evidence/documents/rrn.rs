@@ -255,6 +255,11 @@ pub(crate) fn is_mark(c: char) -> bool {
     MARKS.contains(&c)
 }
 
+/// Whether a mark stands where a letter was among the digits.
+pub(crate) fn hides_letters(c: char) -> bool {
+    MARKS[4..].contains(&c)
+}
+
 /// Whether a character is a digit, or was one: what ended at a digit before it was masked does not end anywhere else now.
 pub(crate) fn is_digit(c: char) -> bool {
     c.is_ascii_digit() || is_mark(c)

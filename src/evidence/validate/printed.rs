@@ -123,8 +123,13 @@ fn masked(row: &Row, n: usize, visual: &Visual) -> zeroize::Zeroizing<String> {
     let spans: Vec<(usize, usize)> = visual.spans(n);
     let kept = row.text.iter().enumerate().filter(|(_, c)| !matches!(c, '-' | '.' | '/'));
     let blank = |i: usize| spans.iter().any(|s| s.0 <= i && i < s.1);
-    // What was masked as a Korean number may be another country's: its length is looked at here, not its end.
-    let shown = |c: char| if rrn::is_mark(c) { '0' } else { c };
+    // What was masked as a Korean number may be another country's: its length is looked at here, not its end. Where letters
+    // were among the digits, there was no run of digits.
+    let shown = |c: char| match c {
+        c if rrn::hides_letters(c) => ' ',
+        c if rrn::is_mark(c) => '0',
+        c => c,
+    };
     zeroize::Zeroizing::new(kept.map(|(i, c)| if blank(i) { ' ' } else { shown(*c) }).collect())
 }
 

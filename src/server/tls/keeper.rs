@@ -78,7 +78,7 @@ impl Keeper {
     pub(super) fn look(&mut self, read: Result<Contents, TlsError>, now: Timestamp) {
         let seen = read.as_ref().map(Contents::digest).map_err(TlsError::to_string);
         if seen != self.seen {
-            self.seen = seen;
+            let before = std::mem::replace(&mut self.seen, seen);
             match read.and_then(|contents| contents.load(&self.settings, now)) {
                 Ok(Loaded { config, until }) => {
                     self.current.send_replace(config);
@@ -88,8 +88,12 @@ impl Keeper {
                     tracing::info!(%until, "TLS: new certificates are served from now on");
                 }
                 Err(error) => {
-                    self.metrics.tls_reloaded("refused");
-                    tracing::error!(%error, "TLS: the files have changed and cannot be used; those before them stay");
+                    // Tried again at the next look: a certificate may only have to become valid. Told once.
+                    self.seen = Err(error.to_string());
+                    if self.seen != before {
+                        self.metrics.tls_reloaded("refused");
+                        tracing::error!(%error, "TLS: the files have changed and cannot be used; those before them stay");
+                    }
                 }
             }
         }

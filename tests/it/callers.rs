@@ -190,7 +190,13 @@ async fn whoever_takes_the_last_key_back_is_let_in_by_none() {
     let world = world(vec![trusted(&server.url(), None)]).await;
     until(&world, &token(&key, SHOP), IN).await;
     server.publish(r#"{"keys":[]}"#);
-    until(&world, &token(&key, SHOP), OUT).await;
+    // A key that is not known has it looked at anew.
+    until(&world, &token(&Key::generate(Algorithm::EdDsa), SHOP), OUT).await;
+    let begun = Instant::now();
+    while why(&world, &token(&key, SHOP)).await != OUT {
+        assert!(begun.elapsed() < Duration::from_secs(30), "refused in time");
+        assert_eq!(why(&world, &token(&Key::generate(Algorithm::EdDsa), SHOP)).await, OUT);
+    }
 }
 
 #[tokio::test]

@@ -53,7 +53,8 @@ pub(super) enum Action {
         keys: Option<Source>,
     },
     /// Count what rests sealed under each key of store.sealing. A key under which nothing rests can be given up (wait as long
-    /// as copies of the store are kept). Stop a server with an embedded store before; one with Redis may go on.
+    /// as copies of the store are kept), but only when no server has opt-outs left in its journal: those are not counted.
+    /// Stop a server with an embedded store before; one with Redis may go on.
     Sealing {
         #[command(flatten)]
         place: Place,

@@ -56,6 +56,13 @@ struct Fitted {
     nonconforming: bool,
 }
 
+impl Fitted {
+    /// Nothing but what is known of the composite.
+    fn unread(composite: Option<bool>) -> Self {
+        Self { number_holds: false, specimen: false, composite, mended: false, guessed: false, nonconforming: false }
+    }
+}
+
 /// Reads a core in its row. `rows` are all rows of the page, for the line above.
 pub(super) fn read(row: &Row, core: &Core, rows: &[Row]) -> Option<Reading> {
     let before = &row.text[..core.at];
@@ -125,14 +132,7 @@ fn two_lines(
 
 /// TD2, TD3 (`rest` 8 or 16 characters after the core) and visas (`rest` 0: no composite exists).
 fn fit_two(before: &[u8], core: &Core, after: &[u8], rest: usize) -> Fitted {
-    let mut best = Fitted {
-        number_holds: false,
-        specimen: false,
-        composite: (rest > 0).then_some(false),
-        mended: false,
-        guessed: false,
-        nonconforming: false,
-    };
+    let mut best = Fitted::unread((rest > 0).then_some(false));
     let mut tried = 0;
     for head in fit::head(before, 13) {
         let head = Zeroizing::new(head);
@@ -190,14 +190,7 @@ fn judge_two(head: &[u8], core: &Core, tail: &[u8], rest: usize) -> Fitted {
     }
     let own = |n: &[u8]| digit != b'<' && holds(n, digit);
     match mended_number(&number, |n| own(n) && composite(n) == Some(true)) {
-        true => Fitted {
-            number_holds: true,
-            specimen: false,
-            composite: Some(true),
-            mended: true,
-            guessed: false,
-            nonconforming: false,
-        },
+        true => Fitted { number_holds: true, mended: true, ..Fitted::unread(Some(true)) },
         false => plain,
     }
 }
@@ -245,14 +238,7 @@ fn number_check(number: &[u8], digit: u8, optional: &[u8]) -> (bool, bool) {
 
 /// TD1: the composite runs over two lines, so it is known only when the line above was seen.
 fn td1(core: &Core, after: &[u8], above: &[&Row]) -> (Fitted, Option<Zeroizing<Vec<u8>>>) {
-    let mut best = Fitted {
-        number_holds: false,
-        specimen: false,
-        composite: None,
-        mended: false,
-        guessed: false,
-        nonconforming: false,
-    };
+    let mut best = Fitted::unread(None);
     let mut first = None;
     let mut starts: Vec<Zeroizing<Vec<u8>>> = Vec::new();
     let mut tried = 0;
@@ -305,14 +291,7 @@ fn judge_td1(line: &[u8], core: &Core, tail: &[u8]) -> Fitted {
         return plain;
     }
     match mended_number(&number, |n| holds(n, digit) && composite(n) == Some(true)) {
-        true => Fitted {
-            number_holds: true,
-            specimen: false,
-            composite: Some(true),
-            mended: true,
-            guessed: false,
-            nonconforming: false,
-        },
+        true => Fitted { number_holds: true, mended: true, ..Fitted::unread(Some(true)) },
         false => plain,
     }
 }

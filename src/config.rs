@@ -264,6 +264,11 @@ impl Settings {
                 "callers.trusted: url must be `https://host[:port]/path` (http only in development, to this machine), \
                  and ca goes with a url",
             ),
+            (
+                self.server.tls.client_ca.as_os_str().is_empty()
+                    && self.callers.trusted.iter().any(|key| !key.certificate.is_empty()),
+                "callers.trusted: certificate needs server.tls.client_ca, or no call of theirs would be accepted",
+            ),
             (self.callers.skew_seconds > 120, "callers.skew_seconds must be at most 120"),
             (!(1..=3600).contains(&self.callers.soonest_seconds), "callers.soonest_seconds must be 1 to 3600"),
             (
@@ -383,6 +388,7 @@ mod tests {
             "[[callers.trusted]]\nfile = \"a\"\nca = \"b\"",
             "[[callers.trusted]]\nurl = \"http://a.example/\"",
             "[[callers.trusted]]\nurl = \"https://me@a.example/\"",
+            "[[callers.trusted]]\nfile = \"a\"\ncertificate = \"shop.example\"",
             "[callers]\nskew_seconds = 121",
             "[callers]\nsoonest_seconds = 0",
             "[callers]\nrefresh_seconds = 9",

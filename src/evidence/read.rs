@@ -140,7 +140,10 @@ impl Reader for OcrReader {
         let detector = self.detector(region, detail)?;
         let (canvas, scale) = region.canvas(frame, detector.width, detector.height);
         let input = prepare(&detector.engine, &canvas)?;
-        let words = detector.engine.detect_words(&input).map_err(|_| ReadFault)?;
+        let words = {
+            let _runs = overwrite::runs();
+            detector.engine.detect_words(&input).map_err(|_| ReadFault)?
+        };
         Ok(words.iter().filter_map(|w| to_strip(w, region, scale)).collect())
     }
 
@@ -245,6 +248,7 @@ impl OcrReader {
 
 /// Runs a model outside ocrs. Gives its output, flat, and the size of its last dimension.
 fn run(model: &rten::Model, input: NdTensor<f32, 4>) -> Result<(Vec<f32>, usize), ReadFault> {
+    let _runs = overwrite::runs();
     let out = model.run_one(input.view().into(), None).map_err(|_| ReadFault)?;
     let out: Tensor<f32> = out.try_into().map_err(|_| ReadFault)?;
     let last = out.shape().last().copied().unwrap_or_default();
@@ -310,6 +314,9 @@ fn recognise(engine: &OcrEngine, cuts: &[Plane]) -> Result<Vec<Option<Sensitive<
     }
     let sheet = Plane::new(width, height, sheet);
     let input = prepare(engine, &sheet)?;
-    let read = engine.recognize_text(&input, &lines).map_err(|_| ReadFault)?;
+    let read = {
+        let _runs = overwrite::runs();
+        engine.recognize_text(&input, &lines).map_err(|_| ReadFault)?
+    };
     Ok(read.into_iter().map(|l| l.map(|l| Sensitive::new(l.to_string()))).collect())
 }

@@ -212,7 +212,7 @@ impl Callers {
         for (number, source) in self.sources.iter().enumerate() {
             let set = held.sets.get(number).filter(|set| set.holds(now));
             let Some(key) = set.and_then(|set| set.keys.iter().find(|key| key.kid() == kid)) else { continue };
-            let opened = jws::open::<Claims>(bearer, TYPES, |_| Some(key)).map(|(claims, _)| claims);
+            let opened = jws::open::<Claims>(bearer, TYPES, |_| Some(key), None).map(|(claims, _)| claims);
             match opened.and_then(|claims| self.judge(claims, &source.trust, now)) {
                 Ok((caller, period, thumbprint)) => {
                     return Ok(Known { caller, period, round: held.round, source: number, thumbprint });

@@ -154,7 +154,7 @@ impl Issuer {
 /// What a disposal receipt says that one of `keys` signed: needs nothing but a published key set.
 pub fn open<'k>(text: &str, keys: impl IntoIterator<Item = &'k VerifyingKey>) -> Result<Claims, Rejected> {
     let find = |kid: &str| keys.into_iter().find(|key| key.kid() == kid);
-    let (claims, _) = jws::open::<Claims>(text, &[Some(TYPE)], find)?;
+    let (claims, _) = jws::open::<Claims>(text, &[Some(TYPE)], find, None)?;
     let ordered = claims.received_at <= claims.disposed_at && claims.disposed_at <= claims.iat;
     let whole = URL_SAFE_NO_PAD.decode(&claims.commitment).is_ok_and(|tag| tag.len() == 32);
     if ordered && whole { Ok(claims) } else { Err(Rejected::BadClaim) }

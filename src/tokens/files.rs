@@ -93,14 +93,28 @@ fn load_in(folder: &Folder) -> Result<KeyRing, KeyError> {
 
 /// Rotates the ring in `directory` if its next key has been there for `lead`, so that everybody knows it.
 pub fn rotate_when_known(directory: &Path, lead: SignedDuration, now: Timestamp) -> Result<KeyRing, KeyError> {
+    // Two at once would let a key sign that the first of them has just made.
+    let _alone = alone(directory)?;
     match load(directory)?.may_rotate(lead) {
         Some(from) if from > now => Err(KeyError::TooEarly(from)),
-        Some(_) | None => rotate(directory, now),
+        Some(_) | None => rotate_alone(directory, now),
     }
 }
 
 /// Rotates the ring in `directory`: the next key signs, the current one is retired and its private part is replaced.
 pub fn rotate(directory: &Path, now: Timestamp) -> Result<KeyRing, KeyError> {
+    let _alone = alone(directory)?;
+    rotate_alone(directory, now)
+}
+
+/// Keeps other commands that change the keys waiting until what it gives back is dropped.
+fn alone(directory: &Path) -> Result<File, KeyError> {
+    let lock = File::open(directory)?;
+    lock.lock()?;
+    Ok(lock)
+}
+
+fn rotate_alone(directory: &Path, now: Timestamp) -> Result<KeyRing, KeyError> {
     let folder = Folder::own(directory);
     let place = folder.find()?;
     let current = load_key(&place.current)?;
@@ -126,6 +140,7 @@ pub fn rotate(directory: &Path, now: Timestamp) -> Result<KeyRing, KeyError> {
 /// Takes a key out at once, for one that was stolen: it verifies nothing any more, whatever it signed. If it signs, the
 /// next one does from now on; if it is the next, another is made.
 pub fn retire(directory: &Path, kid: &str) -> Result<KeyRing, KeyError> {
+    let _alone = alone(directory)?;
     let folder = Folder::own(directory);
     let (place, ring) = (folder.find()?, load(directory)?);
     let algorithm = ring.current().public().algorithm();

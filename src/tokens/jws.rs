@@ -8,10 +8,11 @@ use super::keys::{SigningKey, VerifyingKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Header, Validation, crypto};
+use jsonwebtoken::{Header, crypto};
+use quick_cache::sync::Cache;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// The longest token that is looked at.
 pub const MAX_TOKEN: usize = 8 * 1024;
@@ -100,22 +101,49 @@ pub(super) fn sign_bytes(key: &SigningKey, typ: &str, payload: &[u8]) -> Result<
     Ok(format!("{message}.{signature}"))
 }
 
-/// Opens a payload of type `typ` and gives back exactly the bytes that were signed.
+/// Texts whose signatures were found good lately, by their SHA-256. The name of the key is part of the text and no two keys
+/// have one name, so nothing about a signature that held can change; whether its key still verifies is asked each time.
+#[derive(Debug)]
+pub(super) struct Checked(Cache<[u8; 32], ()>);
+
+impl Checked {
+    pub(super) fn new(remembered: usize) -> Self {
+        Self(Cache::new(remembered))
+    }
+
+    fn holds(&self, text: &str, check: impl FnOnce() -> Result<(), Rejected>) -> Result<(), Rejected> {
+        let name = Sha256::digest(text).into();
+        if self.0.get(&name).is_none() {
+            check()?;
+            self.0.insert(name, ());
+        }
+        Ok(())
+    }
+}
+
+/// Opens a payload whose type is among `types` (where `None` is "no type"), with the key that `find` finds, and gives back
+/// exactly the bytes that were signed.
 pub(super) fn open_bytes<'k>(
     text: &str,
-    typ: &str,
+    types: &[Option<&str>],
     longest: usize,
     find: impl FnOnce(&str) -> Option<&'k VerifyingKey>,
-) -> Result<Vec<u8>, Rejected> {
-    let key = key_of(text, &[Some(typ)], longest, find)?;
+    checked: Option<&Checked>,
+) -> Result<(Vec<u8>, &'k VerifyingKey), Rejected> {
+    let key = key_of(text, types, longest, find)?;
     let (message, signature) = text.rsplit_once('.').ok_or(Rejected::Malformed)?;
     let (_, payload) = message.split_once('.').ok_or(Rejected::Malformed)?;
     let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| Rejected::Malformed)?;
-    match crypto::verify(signature, message.as_bytes(), &key.decoding, key.algorithm().jwt()) {
-        Ok(true) => Ok(payload),
+    let check = || match crypto::verify(signature, message.as_bytes(), &key.decoding, key.algorithm().jwt()) {
+        Ok(true) => Ok(()),
         Ok(false) => Err(Rejected::BadSignature),
         Err(_) => Err(Rejected::Malformed),
+    };
+    match checked {
+        Some(checked) => checked.holds(text, check)?,
+        None => check()?,
     }
+    Ok((payload, key))
 }
 
 /// The type that a token states, unverified.
@@ -154,31 +182,18 @@ fn key_of<'k>(
     if types.contains(&head.typ.as_deref()) { Ok(key) } else { Err(Rejected::WrongType) }
 }
 
-/// Opens a token: its type must be among `types` (where `None` is "no type"), its key is found by `find`.
+/// Opens a token as [`open_bytes`] does, and reads its claims. Times and audience are judged by whoever calls this, against a
+/// clock that is an argument.
 pub(super) fn open<'k, C: DeserializeOwned>(
     token: &str,
     types: &[Option<&str>],
     find: impl FnOnce(&str) -> Option<&'k VerifyingKey>,
+    checked: Option<&Checked>,
 ) -> Result<(C, &'k VerifyingKey), Rejected> {
-    let key = key_of(token, types, MAX_TOKEN, find)?;
-    let mut validation = Validation::new(key.algorithm().jwt());
-    // Times and audience are judged by the caller of this function, against a clock that is an argument.
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation.validate_aud = false;
-    validation.required_spec_claims.clear();
-    let opened = jsonwebtoken::decode::<C>(token, &key.decoding, &validation).map_err(|error| match error.kind() {
-        ErrorKind::InvalidSignature => Rejected::BadSignature,
-        ErrorKind::InvalidAlgorithm | ErrorKind::InvalidAlgorithmName => Rejected::WrongAlgorithm,
-        ErrorKind::Json(_) | ErrorKind::InvalidClaimFormat(_) | ErrorKind::Utf8(_) => Rejected::BadClaim,
-        _ => Rejected::Malformed,
-    })?;
+    let (payload, key) = open_bytes(token, types, MAX_TOKEN, find, checked)?;
     // What is passed over unread must be text all the same (RFC 7519, 7.2), or others would read another token.
-    let payload = token.split('.').nth(1).and_then(|payload| URL_SAFE_NO_PAD.decode(payload).ok());
-    if payload.is_none_or(|payload| str::from_utf8(&payload).is_err()) {
-        return Err(Rejected::BadClaim);
-    }
-    Ok((opened.claims, key))
+    let payload = str::from_utf8(&payload).map_err(|_| Rejected::BadClaim)?;
+    Ok((serde_json::from_str(payload).map_err(|_| Rejected::BadClaim)?, key))
 }
 
 /// When a token is valid, in whole seconds since 1970.

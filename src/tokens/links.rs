@@ -59,9 +59,7 @@ impl Issuer {
 
     /// Opens a link of ours that `audience` passes on.
     pub fn open_link(&self, text: &str, audience: &RelyingParty, now: Timestamp) -> Result<Link, Rejected> {
-        let keys = self.keys();
-        let find = |kid: &str| keys.verifying(now).find(|key| key.kid() == kid);
-        let (claims, _) = jws::open::<Claims>(text, &[Some(TYPE)], find)?;
+        let claims: Claims = self.open(text, TYPE, now)?;
         if claims.iss != self.name {
             return Err(Rejected::WrongIssuer);
         }

@@ -29,10 +29,10 @@ use crate::terms::{
     AssuranceLevel, ConsentId, DecisionId, Jurisdiction, PolicyDigest, RelyingParty, RuleId, SubjectRef,
 };
 use jiff::{SignedDuration, Timestamp};
-use jws::Period;
+use jws::{Checked, Period};
 use keys::{KeyError, KeyRing};
 use quick_cache::sync::Cache;
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -134,19 +134,26 @@ pub struct Issuer {
     keys: RwLock<Arc<KeyRing>>,
     /// Where they lie, if they are to be read again.
     place: Option<Source>,
-    /// Receipts that were signed lately, by the SHA-256 of the key's name and the payload: they are read often and change
-    /// seldom.
+    /// Receipts that were signed lately, by the SHA-256 of the key's name and their own: they are read often and change seldom.
     receipts: Cache<[u8; 32], Arc<str>>,
+    /// Tokens of ours that were shown lately: most are shown again.
+    checked: Checked,
 }
 
-/// How many of them are remembered.
+/// How many of each are remembered.
 const REMEMBERED: usize = 2048;
 
 impl Issuer {
     /// An issuer with this `iss`.
     pub fn new(name: &str, keys: KeyRing) -> Result<Self, TokenError> {
         let keys = RwLock::new(Arc::new(keys));
-        Ok(Self { name: checked_name(name)?, keys, place: None, receipts: Cache::new(REMEMBERED) })
+        Ok(Self {
+            name: checked_name(name)?,
+            keys,
+            place: None,
+            receipts: Cache::new(REMEMBERED),
+            checked: Checked::new(REMEMBERED),
+        })
     }
 
     /// The same, with keys that can be read again from where they lie.
@@ -212,9 +219,7 @@ impl Issuer {
 
     /// Verifies one of our tokens for `audience`.
     pub fn verify(&self, token: &str, audience: &RelyingParty, now: Timestamp) -> Result<AgeClaims, Rejected> {
-        let keys = self.keys();
-        let find = |kid: &str| keys.verifying(now).find(|key| key.kid() == kid);
-        let (claims, _) = jws::open::<Claims>(token, &[Some(TYPE)], find)?;
+        let claims: Claims = self.open(token, TYPE, now)?;
         if claims.iss != self.name {
             return Err(Rejected::WrongIssuer);
         }
@@ -236,6 +241,14 @@ impl Issuer {
             issued_at,
             expires_at,
         })
+    }
+
+    /// The claims of a token of this type that a key of ours signed which verifies at `now`. Whose it is, for whom and when it
+    /// holds is not looked at.
+    fn open<C: DeserializeOwned>(&self, text: &str, typ: &str, now: Timestamp) -> Result<C, Rejected> {
+        let keys = self.keys();
+        let find = |kid: &str| keys.verifying(now).find(|key| key.kid() == kid);
+        jws::open(text, &[Some(typ)], find, Some(&self.checked)).map(|(claims, _)| claims)
     }
 
     /// The JWKS document of all keys that verify at `now`.

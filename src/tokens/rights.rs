@@ -92,9 +92,7 @@ impl Issuer {
         audience: &RelyingParty,
         now: Timestamp,
     ) -> Result<(RightsProof, Timestamp), Rejected> {
-        let keys = self.keys();
-        let find = |kid: &str| keys.verifying(now).find(|key| key.kid() == kid);
-        let (claims, _) = jws::open::<Claims>(text, &[Some(TYPE)], find)?;
+        let claims: Claims = self.open(text, TYPE, now)?;
         if claims.iss != self.name {
             return Err(Rejected::WrongIssuer);
         }

@@ -343,3 +343,56 @@ fn a_rights_proof_outlives_the_rotation_of_its_key() {
     let rotated = Issuer::new("https://gate.example", ring_of(first).rotate(fresh, at(10)).unwrap()).unwrap();
     assert_eq!(rotated.open_rights(token.as_str(), &shop(), at(899)), Ok((proof(), at(900))));
 }
+
+/// Replaces the keys of an issuer, as reading them again does.
+fn replace_keys(issuer: &Issuer, ring: KeyRing) -> std::sync::Arc<KeyRing> {
+    std::mem::replace(&mut *issuer.keys.write().unwrap(), ring.into())
+}
+
+#[test]
+fn a_token_whose_signature_is_remembered_is_judged_like_any_other() {
+    for algorithm in BOTH {
+        let issuer = issuer(algorithm);
+        let token = issuer.issue_rights(&proof(), at(0), MAX_RIGHTS_LIFETIME).unwrap();
+        for _ in 0..3 {
+            assert_eq!(issuer.open_rights(token.as_str(), &shop(), at(899)), Ok((proof(), at(900))));
+        }
+        let bank = "bank".parse().unwrap();
+        assert_eq!(issuer.open_rights(token.as_str(), &bank, at(1)).unwrap_err(), Rejected::WrongAudience);
+        assert_eq!(issuer.verify(token.as_str(), &shop(), at(1)).unwrap_err(), Rejected::WrongType);
+        assert_eq!(issuer.open_rights(token.as_str(), &shop(), at(960)).unwrap_err(), Rejected::Expired);
+        for index in 0..3 {
+            for other in changed(token.as_str(), index) {
+                assert!(issuer.open_rights(&other, &shop(), at(1)).is_err(), "segment {index}");
+            }
+        }
+        let before = replace_keys(&issuer, KeyRing::generate_development(algorithm).unwrap());
+        assert_eq!(issuer.open_rights(token.as_str(), &shop(), at(1)).unwrap_err(), Rejected::UnknownKey);
+        drop(replace_keys(&issuer, std::sync::Arc::into_inner(before).unwrap()));
+        assert_eq!(issuer.open_rights(token.as_str(), &shop(), at(1)), Ok((proof(), at(900))));
+    }
+}
+
+#[test]
+fn what_did_not_hold_is_looked_at_each_time() {
+    let issuer = issuer(Algorithm::EdDsa);
+    let token = issuer.issue_rights(&proof(), at(0), MAX_RIGHTS_LIFETIME).unwrap();
+    let forged = changed(token.as_str(), 2).swap_remove(0);
+    for _ in 0..3 {
+        assert_eq!(issuer.open_rights(&forged, &shop(), at(1)).unwrap_err(), Rejected::BadSignature);
+    }
+}
+
+#[test]
+fn a_receipt_is_made_once_for_each_key() {
+    let issuer = issuer(Algorithm::Es256);
+    let first = issuer.sign_receipt_once("a", || Some(PAYLOAD.to_vec())).unwrap();
+    assert_eq!(issuer.sign_receipt_once("a", || panic!("it is known")).unwrap(), first);
+    assert_eq!(issuer.sign_receipt_once("b", || None), Err(TokenError::Signing));
+    let other = issuer.sign_receipt_once("b", || Some(b"{}".to_vec())).unwrap();
+    assert_eq!(issuer.open_receipt(&other, at(0)).unwrap(), b"{}");
+    drop(replace_keys(&issuer, KeyRing::generate_development(Algorithm::Es256).unwrap()));
+    let again = issuer.sign_receipt_once("a", || Some(PAYLOAD.to_vec())).unwrap();
+    assert_ne!(again, first);
+    assert_eq!(issuer.open_receipt(&again, at(0)).unwrap(), PAYLOAD);
+}

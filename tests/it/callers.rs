@@ -2,7 +2,9 @@
 //! how often a relying party may call.
 
 use crate::attacks::forge::{Forge, Key};
-use crate::support::{KeyServer, SHOP, World, assert_retry_later, reason};
+use crate::support::{KeyServer, SHOP, World, assert_retry_later, reason, tls};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use idgate::config::{Settings, TrustedKey};
 use idgate::server::proto::age_gate_service_client::AgeGateServiceClient;
 use idgate::server::proto::event_service_client::EventServiceClient;
@@ -12,11 +14,16 @@ use idgate::tokens::callers::{Callers, Certificate, Source, Trust};
 use idgate::tokens::keys::{Algorithm, KeyError, VerifyingKey, jwks};
 use idgate::tokens::{Rejected, callers};
 use jiff::{SignedDuration, Timestamp};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
 fn trusted(url: &str, party: Option<&str>) -> TrustedKey {
@@ -45,10 +52,14 @@ fn token(key: &Key, sub: &str) -> String {
 }
 
 /// How a call with this token is answered: `UNKNOWN_DECISION` for who is let in.
-async fn answer(world: &World, token: &str) -> Status {
+async fn answer_on(channel: Channel, token: &str) -> Status {
     let mut request = Request::new(GetDecisionRequest { decision_id: uuid::Uuid::now_v7().to_string() });
     request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
-    AgeGateServiceClient::new(world.channel.clone()).get_decision(request).await.unwrap_err()
+    AgeGateServiceClient::new(channel).get_decision(request).await.unwrap_err()
+}
+
+async fn answer(world: &World, token: &str) -> Status {
+    answer_on(world.channel.clone(), token).await
 }
 
 async fn why(world: &World, token: &str) -> String {
@@ -364,6 +375,46 @@ fn a_bound_token_and_a_bound_key_hold_with_their_certificate_only() {
         assert_eq!(with_name.verify(&token, shown(eight, &named), now), Err(Rejected::WrongCertificate));
         assert_eq!(with_name.verify(&plain, shown(eight, &unnamed), now), Err(Rejected::WrongCertificate));
         assert_eq!(with_name.verify(&plain, None, now), Err(Rejected::WrongCertificate));
+    }
+}
+
+#[tokio::test]
+async fn over_the_wire_too() {
+    let (directory, authority) = (TempDir::new().unwrap(), tls::Authority::new("authority"));
+    let (any, named) = (Key::generate(Algorithm::Es256), Key::generate(Algorithm::EdDsa));
+    let file = |name: &str, key: &Key| tls::write(directory.path(), name, &key.jwks());
+    let trusted = vec![
+        TrustedKey { file: file("any.json", &any), ..TrustedKey::default() },
+        TrustedKey {
+            file: file("named.json", &named),
+            certificate: "shop.example".to_owned(),
+            ..TrustedKey::default()
+        },
+    ];
+    let server = tls::settings(directory.path(), &authority, Some(&authority));
+    let set = |all: &mut Settings| (all.server.tls, all.callers.trusted) = (server, trusted);
+    let world = World::with(set, |_| {}).await;
+    let shop = authority.issue("shop.example", 5, 2100);
+    let renewed = authority.issue("shop.example", 6, 2100);
+    let bank = authority.issue("bank.example", 7, 2100);
+    let bound = |key: &Key, to: &tls::Certificate| {
+        let der = CertificateDer::from_pem_slice(to.certificate.as_bytes()).unwrap();
+        let mut claims = claims(SHOP, Scope::DecisionRead.as_str());
+        claims["cnf"] = json!({"x5t#S256": URL_SAFE_NO_PAD.encode(Sha256::digest(&der))});
+        key.token(&key.header().to_string(), &claims.to_string())
+    };
+    let tokens = [
+        ("plain", token(&any, SHOP), [IN, IN, IN]),
+        ("bound", bound(&any, &shop), [IN, OUT, OUT]),
+        ("of a named key", token(&named, SHOP), [IN, IN, OUT]),
+        ("of a named key, bound", bound(&named, &renewed), [OUT, IN, OUT]),
+        ("of a named key, bound to another", bound(&named, &bank), [OUT, OUT, OUT]),
+    ];
+    for (n, shown) in [&shop, &renewed, &bank].into_iter().enumerate() {
+        let channel = tls::channel(world.address, tls::client(&authority, Some(shown))).await.unwrap();
+        for (what, token, expected) in &tokens {
+            assert_eq!(reason(&answer_on(channel.clone(), token).await), expected[n], "{what}, certificate {n}");
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::rows::{self, Row};
 use super::rrn;
 use crate::evidence::text::{Alphabet, Line};
 use crate::secret::Sensitive;
+use zeroize::Zeroizing;
 
 /// Takes in lines as they were read, all lines of one reading at once: marks that they bring along are not ours, and
 /// their numbers are masked. Says whether the tail of a passport was among them.
@@ -24,9 +25,23 @@ pub(crate) fn take_in(lines: &mut [Line]) -> bool {
 fn mask(lines: &mut [Line]) -> bool {
     let mut tails = false;
     for line in &mut *lines {
-        tails |= mrz::cover_tail(&mut line.text);
+        let mut chars = Zeroizing::new(Vec::with_capacity(line.text.expose().len()));
+        chars.extend(line.text.expose().chars());
+        if mrz::cover_tail(&mut chars).is_some() {
+            line.text = text_of(&chars);
+            tails = true;
+        }
     }
     let kinds: [fn(Alphabet) -> bool; 2] = [|a| a != Alphabet::Mrz, |a| a == Alphabet::Mrz];
+    // Then lines that stand in several boxes. Tails go before numbers, for a tail could be taken for half a number.
+    for kind in kinds {
+        for mut row in rows::rows_of(lines, kind).into_iter().filter(|row| row.boxes.len() > 1) {
+            if let Some(span) = mrz::cover_tail(&mut row.text) {
+                write_back(lines, 0, &row, span);
+                tails = true;
+            }
+        }
+    }
     for kind in kinds {
         // Line by line first: of rows only a bounded part is looked at.
         for at in 0..lines.len() {
@@ -42,16 +57,20 @@ fn mask(lines: &mut [Line]) -> bool {
     tails
 }
 
-/// Covers the numbers of a row, and writes them back to the lines that they came from.
+/// Covers the numbers of a row.
 fn cover(lines: &mut [Line], first: usize, mut row: Row) {
     let machine = in_machine_line(&row);
-    for (from, to) in rrn::cover(&mut row.text, machine) {
-        for (span, line) in row.boxes.iter().zip(&row.lines) {
-            let touched = span.0 < to && from < span.1;
-            if let (true, Some(line), Some(part)) = (touched, lines.get_mut(first + line), row.text.get(span.0..span.1))
-            {
-                line.text = text_of(part);
-            }
+    for span in rrn::cover(&mut row.text, machine) {
+        write_back(lines, first, &row, span);
+    }
+}
+
+/// Writes characters `from..to` of a row back to the lines that they came from.
+fn write_back(lines: &mut [Line], first: usize, row: &Row, (from, to): (usize, usize)) {
+    for (span, line) in row.boxes.iter().zip(&row.lines) {
+        let touched = span.0 < to && from < span.1;
+        if let (true, Some(line), Some(part)) = (touched, lines.get_mut(first + line), row.text.get(span.0..span.1)) {
+            line.text = text_of(part);
         }
     }
 }
@@ -246,6 +265,38 @@ mod tests {
             assert_eq!(&once, page.lines[1].text.expose());
         }
         assert!(!mask(&mut [line("L898902C36UTO7408122F1204159ZE184226B<<<<<10", 0.0, 0.0, 0, Alphabet::Mrz)]));
+    }
+
+    #[test]
+    fn a_tail_in_a_line_of_several_boxes_goes_too() {
+        // Number of the passport, nationality and dates, tail and what follows: broken wherever a detector may break it.
+        let line_of = |parts: &[&str], alphabet| -> Vec<Line> {
+            let mut left = 10.0;
+            let place = |part: &&str| {
+                let at = left;
+                left += 12.0 * part.chars().count() as f32 + 4.0;
+                line(part, at, 130.0, 0, alphabet)
+            };
+            parts.iter().map(place).collect()
+        };
+        let whole = "M706890983KOR8502282F30010112990127V10293880";
+        for alphabet in [Alphabet::Mrz, Alphabet::Ascii, Alphabet::Full] {
+            for cut in 11..35 {
+                let (left, right) = whole.split_at(cut);
+                let mut lines = line_of(&[left, right], alphabet);
+                assert!(mask(&mut lines), "{cut}");
+                let kept: String = lines.iter().map(|l| l.text.expose().as_str()).collect();
+                assert!(longest_run(&kept, &whole[28..35]) < 3, "{cut}");
+                // Cut there, a box of its own looks like the end of a resident number, and is masked.
+                if !(22..29).contains(&cut) && cut != 34 {
+                    assert_eq!(kept, format!("{}0000002{}", &whole[..28], &whole[35..]), "{cut}");
+                }
+                let once = kept.clone();
+                mask(&mut lines);
+                assert_eq!(lines.iter().map(|l| l.text.expose().as_str()).collect::<String>(), once);
+            }
+            assert!(mask(&mut line_of(&[&whole[..10], &whole[10..20], &whole[20..30], &whole[30..]], alphabet)));
+        }
     }
 
     #[test]

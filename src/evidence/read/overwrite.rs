@@ -3,13 +3,14 @@
 //! Tensors and pooled buffers are given back when a run ends, and the allocator overwrites them. Two things stay on each
 //! thread of the engine: the stack, and the two buffers in which its matrix product packs blocks of pixels and of what the
 //! network made of them. Both are private to the engine, so they are overwritten by their own means: a product of zeros
-//! that is large enough to fill them. While other pictures are being read, a thread can be in the midst of a product whose
-//! buffer it has taken out; what an earlier picture left in the unused end of that one goes when its reading is done.
+//! that is large enough to fill them. A thread in the midst of another picture's product has taken its buffer out, with what
+//! an earlier picture left in the unused end of it; so no model runs while they are overwritten.
 
 use crate::secret::wiped;
 use rten::FloatOperators;
 use rten_tensor::NdTensor;
 use rten_tensor::prelude::*;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// The stack that is overwritten on the engine's own threads; they have 2 MiB.
 const STACK: usize = 256 * 1024;
@@ -18,8 +19,17 @@ const ROWS: usize = 64;
 const DEPTH: usize = 256;
 const COLUMNS: usize = 1024;
 
-/// Overwrites it on every thread of the engine; waits for all of them.
+/// Held for reading while a model runs, for writing while threads are overwritten. The threads are the process's, so is this.
+static RUNS: RwLock<()> = RwLock::new(());
+
+/// A model runs until this is dropped.
+pub(super) fn runs() -> RwLockReadGuard<'static, ()> {
+    RUNS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Overwrites it on every thread of the engine; waits for the models that run, at most for one run of each.
 pub fn everywhere() {
+    let _alone = RUNS.write().unwrap_or_else(PoisonError::into_inner);
     rten::thread_pool().run(|| {
         rayon::broadcast(|thread| wiped::<STACK, _>(|| pack_zeros(thread.num_threads())));
     });

@@ -36,8 +36,9 @@ static NOTHING: [u8; FRAME] = {
 const LEAVE: u8 = 1;
 /// Fills that overwrite all.
 const OVERWRITE: u8 = 2;
-/// A request with fewer bytes carries no picture. Most calls are smaller, and pay nothing.
-const SMALL: usize = 512;
+/// A request with fewer bytes carries no picture: with the names that must stand beside it, none that shows anything would
+/// fit. The calls that are made most, which look something up by its name, are smaller, and pay nothing.
+const SMALL: usize = 64;
 /// Streams that are watched at once. More than any client can have open; were it not, all would be overwritten at once.
 const WATCHED: usize = 1024;
 

@@ -6,7 +6,6 @@
 //! what the digits add up to by ten, and nothing else.
 
 use super::check::{as_digit, value};
-use crate::secret::Sensitive;
 use zeroize::Zeroizing;
 
 /// Digits of the tail.
@@ -16,31 +15,24 @@ const CORE: usize = super::core::LENGTH;
 /// The weights of the seven, as the first characters of the optional data.
 const WEIGHTS: [u32; TAIL] = [7, 3, 1, 7, 3, 1, 7];
 
-/// Covers the tail in a line of a Korean passport, if it shows one. Says whether it did.
-pub(crate) fn cover_tail(line: &mut Sensitive<String>) -> bool {
-    // Positions in the text of what is of the alphabet: recognisers put spaces and marks between.
-    let text = line.expose();
+/// Covers the tail in a line of a Korean passport, if it shows one, and says between which characters it stood.
+pub(crate) fn cover_tail(line: &mut [char]) -> Option<(usize, usize)> {
+    // Positions of what is of the alphabet: recognisers put spaces and marks between.
     let own = |c: char| u8::try_from(c).ok().map(|b| b.to_ascii_uppercase());
     let own = |c: char| own(c).filter(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'<');
     let all: Zeroizing<Vec<(usize, u8)>> =
-        Zeroizing::new(text.char_indices().filter_map(|(at, c)| Some((at, own(c)?))).collect());
-    let Some(at) = (0..all.len()).find(|at| is_korean(&all, *at)) else { return false };
-    let Some(tail) = all.get(at + 3 + CORE..at + 3 + CORE + TAIL) else { return false };
+        Zeroizing::new(line.iter().enumerate().filter_map(|(at, c)| Some((at, own(*c)?))).collect());
+    let at = (0..all.len()).find(|at| is_korean(&all, *at))?;
+    let tail = all.get(at + 3 + CORE..at + 3 + CORE + TAIL)?;
     let sum: u32 = tail.iter().zip(WEIGHTS).map(|((_, c), weight)| value(*c) * weight).sum();
     // 3 is what 7 must be multiplied with to give 1, by ten.
     let last = char::from_digit(sum * 3 % 10, 10).unwrap_or('0');
-    let places: Vec<usize> = tail.iter().map(|(at, _)| *at).collect();
-    let mut covered = Sensitive::new(String::with_capacity(text.len()));
-    for (at, c) in text.char_indices() {
-        let c = match places.iter().position(|place| *place == at) {
-            Some(n) if n + 1 == TAIL => last,
-            Some(_) => '0',
-            None => c,
-        };
-        covered.expose_mut().push(c);
+    for (n, (place, _)) in tail.iter().enumerate() {
+        if let Some(c) = line.get_mut(*place) {
+            *c = if n + 1 == TAIL { last } else { '0' };
+        }
     }
-    *line = covered;
-    true
+    Some((tail.first()?.0, tail.last()?.0 + 1))
 }
 
 /// Whether the nationality stands here, and after it the core of a second line and seven digits.

@@ -47,7 +47,7 @@ pub const KINDS: &[Kind] = &[
     kind("stream cut", &["cut"], 100),
     kind("caller gone", &["gone"], 100),
     // Once the pool has seen how long readings take, it refuses earlier.
-    Kind { also: &["DEADLINE_TOO_SHORT"], ..kind("caller's deadline", &["DEADLINE_EXCEEDED"], 50) },
+    Kind { also: &["DEADLINE_TOO_SHORT", "QUEUE_FULL"], ..kind("caller's deadline", &["DEADLINE_EXCEEDED"], 50) },
     kind("read timed out", &["Unreadable"], 10),
     kind("panic in find", &["INTERNAL"], 100),
     kind("panic in legibility", &["INTERNAL"], 100),

@@ -118,6 +118,7 @@ impl Plan<'_> {
             self.note(row.expect(kind));
             rows.push(row);
         }
+        rows.push(strangers(&server, &mut random));
         rows.push(core(server, &all));
         rows
     }
@@ -155,6 +156,17 @@ async fn batch(
     row.searched += server.search_memory(&index, &mut row.closed);
     server.search_written(&index, &mut row.closed);
     pictures
+}
+
+/// Looks for pictures that were never sent: what is found of them is chance, and there must be none.
+fn strangers(server: &Server, random: &mut fastrand::Rng) -> Row {
+    const MANY: usize = 500;
+    let mut row = Row::new("never sent");
+    let pictures: Vec<Picture> = (0..MANY).map(|_| canary::noise(random)).collect();
+    let index = Index::new(pictures.iter().flat_map(|picture| &picture.canaries));
+    row.searched += server.search_memory(&index, &mut row.closed);
+    eprintln!("{row}");
+    row
 }
 
 /// Aborts the server and searches its core for some pictures of every kind.

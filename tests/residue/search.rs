@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 /// The shortest piece that counts; shorter canaries count whole.
 pub const WINDOW: usize = 24;
+/// The same for digits as numbers of four bytes: eight of them. Six, in 24 bytes, agree by chance with tables of small numbers.
+const OF_DIGITS: usize = 32;
 /// Pieces with fewer different bytes could be anywhere by chance.
 const DIFFERENT: usize = 5;
 const WORD: usize = 8;
@@ -108,7 +110,8 @@ impl Index {
             let before = self.corpus[begin..place].iter().rev().zip(bytes[..at].iter().rev()).take_while(same).count();
             let after = self.corpus[place..end].iter().zip(&bytes[at..]).take_while(same).count();
             let piece = &bytes[at - before..at + after];
-            if piece.len() >= WINDOW.min(end - begin) && different(piece) >= DIFFERENT {
+            let enough = if form == "digits32" { OF_DIGITS } else { WINDOW };
+            if piece.len() >= enough.min(end - begin) && different(piece) >= DIFFERENT {
                 return Some((form, at + after));
             }
         }

@@ -3,7 +3,8 @@
 # not the server keeps up (open loop), each with a deadline, with GetDecision beside. Prints one table. Answers for each
 # second of processor time show what refusing costs, also when others use the machine meanwhile.
 # Needs ghz (go install github.com/bojand/ghz/cmd/ghz@latest), Python 3, and `cargo build --release`.
-# Settings: GHZ, SECONDS_EACH (of a level), SECONDS_FIRST (of the capacity), LEVELS, IDGATE_OCR (lines of `[ocr]`).
+# Settings: GHZ, SECONDS_EACH (of a level), SECONDS_FIRST (of the capacity), LEVELS, IDGATE_OCR (lines of `[ocr]`), and
+# SERVER_CPUS and CLIENT_CPUS (lists for taskset), so that the client takes nothing from what it measures.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 idgate=${IDGATE:-target/release/idgate}
@@ -13,13 +14,15 @@ first=${SECONDS_FIRST:-30}
 levels=${LEVELS:-1 2 5 10}
 at=127.0.0.1:50061
 admin=127.0.0.1:50062
+server_runs=(${SERVER_CPUS:+taskset --cpu-list "$SERVER_CPUS"})
+client_runs=(${CLIENT_CPUS:+taskset --cpu-list "$CLIENT_CPUS"})
 data=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$data"' EXIT
 
 cat bench/ghz/overload.toml >"$data/idgate.toml"
 printf '[ocr]\n%s\n' "${IDGATE_OCR:-}" >>"$data/idgate.toml"
-"$idgate" serve --config "$data/idgate.toml" --data-dir "$data" --listen "$at" --admin "$admin" 2>"$data/log" &
+"${server_runs[@]}" "$idgate" serve --config "$data/idgate.toml" --data-dir "$data" --listen "$at" --admin "$admin" 2>"$data/log" &
 server=$!
 until curl -fs "http://$admin/readyz" >/dev/null; do kill -0 "$server"; read -rt 0.2 <> <(:) || true; done
 token=$("$idgate" token mint --data-dir "$data" --relying-party bench)
@@ -30,12 +33,12 @@ printf '%s "image": "%s"}' "$body" "$image" >"$data/read.json"
 
 # reads NAME ARGUMENTS...: CheckAge calls; what came of them lies in NAME.reads.
 reads() {
-  "$ghz" --config bench/ghz/read.json --metadata "$bearer" --data-file "$data/read.json" \
+  "${client_runs[@]}" "$ghz" --config bench/ghz/read.json --metadata "$bearer" --data-file "$data/read.json" \
     --duration-stop wait "${@:2}" "$at" >"$data/$1.reads"
 }
 # looks NAME SECONDS: GetDecision calls.
 looks() {
-  "$ghz" --config bench/ghz/look.json --metadata "$bearer" --data "{\"decision_id\": \"$decision\"}" \
+  "${client_runs[@]}" "$ghz" --config bench/ghz/look.json --metadata "$bearer" --data "{\"decision_id\": \"$decision\"}" \
     --duration "${2}s" --duration-stop wait "$at" >"$data/$1.looks"
 }
 # The most memory that the server has held since it was last asked, in kilobytes.

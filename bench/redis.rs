@@ -28,16 +28,16 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
 const ROUNDS: usize = 7;
-/// The size of what the bare service reads: that of a decision's record.
-const VALUE: usize = 1500;
+/// The sizes of what the bare services read: that of a decision's or a request's record, and that of a consent's.
+const SIZES: [usize; 2] = [1500, 3000];
 
-/// One GET, and nothing else.
-struct Bare(MultiplexedConnection);
+/// One GET, and nothing else: of a value with as many bytes as its name says.
+struct Bare(MultiplexedConnection, usize);
 
 #[tonic::async_trait]
 impl KeyService for Bare {
     async fn get_jwks(&self, _: Request<proto::GetJwksRequest>) -> Result<Response<proto::GetJwksResponse>, Status> {
-        let value = self.0.clone().get("bare").await.unwrap().unwrap();
+        let value = self.0.clone().get(self.1).await.unwrap().unwrap();
         Ok(Response::new(proto::GetJwksResponse { jwks_json: value }))
     }
 }
@@ -93,18 +93,23 @@ async fn main() {
             Err(_) => sleep_until(Instant::now() + Duration::from_millis(50)).await,
         }
     };
-    connection.set("bare", "x".repeat(VALUE)).await.unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let served = Server::builder().add_service(KeyServiceServer::new(Bare(connection)));
-    tokio::spawn(served.serve_with_incoming(TcpListenerStream::new(listener)));
+    let mut addresses = Vec::new();
+    for size in SIZES {
+        connection.set(size, "x".repeat(size)).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        addresses.push(listener.local_addr().unwrap());
+        let served = Server::builder().add_service(KeyServiceServer::new(Bare(connection.clone(), size)));
+        tokio::spawn(served.serve_with_incoming(TcpListenerStream::new(listener)));
+    }
 
     let caller = serve(directory.path(), |settings| {
         settings.store.redis.urls = vec![url];
         settings.store.redis.connections = arguments.next().unwrap_or(settings.store.redis.connections);
     });
     let caller = caller.await;
-    let bare = Caller { channel: connect(address).await, bearer: caller.bearer.clone() };
+    let [small, large] = [addresses[0], addresses[1]];
+    let small = Caller { channel: connect(small).await, bearer: caller.bearer.clone() };
+    let large = Caller { channel: connect(large).await, bearer: caller.bearer.clone() };
     let decisions = make(at_once, at_once, |n| {
         let caller = caller.clone();
         async move { decision(&caller, n).await }
@@ -123,7 +128,7 @@ async fn main() {
     ];
     let numbers: Vec<usize> = (0..calls).collect();
     for round in proofs.chunks(calls) {
-        let plain = async || {
+        let plain = async |bare: &Caller| {
             let call = |_| {
                 let bare = bare.clone();
                 async move {
@@ -140,7 +145,7 @@ async fn main() {
                 AgeGateServiceClient::new(caller.channel.clone()).get_decision(request).await.unwrap();
             }
         };
-        table[0].1.push((rate(&numbers, at_once, told).await, plain().await));
+        table[0].1.push((rate(&numbers, at_once, told).await, plain(&small).await));
         let shown = |n: usize| {
             let (caller, id) = (caller.clone(), consents[n % consents.len()].consent_id.clone());
             async move {
@@ -148,7 +153,7 @@ async fn main() {
                 ConsentServiceClient::new(caller.channel.clone()).get_consent(request).await.unwrap();
             }
         };
-        table[1].1.push((rate(&numbers, at_once, shown).await, plain().await));
+        table[1].1.push((rate(&numbers, at_once, shown).await, plain(&large).await));
         let used = |token: String| {
             let caller = caller.clone();
             async move {
@@ -158,8 +163,8 @@ async fn main() {
             }
         };
         let again: Vec<String> = lasting.iter().cycle().take(calls).cloned().collect();
-        table[2].1.push((rate(&again, at_once, used).await, plain().await));
-        table[3].1.push((rate(round, at_once, used).await, plain().await));
+        table[2].1.push((rate(&again, at_once, used).await, plain(&small).await));
+        table[3].1.push((rate(round, at_once, used).await, plain(&small).await));
     }
     print(&table);
 }

@@ -21,6 +21,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use quick_cache::sync::Cache;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -264,6 +265,9 @@ struct Claims {
     #[serde(default)]
     purposes: Vec<String>,
     cnf: Option<Confirmation>,
+    /// Decides nothing here, but may not stand twice: others might read the other one.
+    #[serde(rename = "iss")]
+    _iss: Option<IgnoredAny>,
 }
 
 /// What a token is bound to (RFC 7800). Another way of binding than by certificate cannot be checked here, and what is

@@ -149,8 +149,7 @@ pub(super) fn open_bytes<'k>(
 /// The type that a token states, unverified.
 pub(super) fn stated_type(token: &str) -> Option<String> {
     let (head, _) = token.split_once('.')?;
-    let head: Head = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(head).ok()?).ok()?;
-    head.typ
+    object::<Head>(&URL_SAFE_NO_PAD.decode(head).ok()?)?.typ
 }
 
 /// The name of the key that a token's header states, unverified; empty if it states none.
@@ -164,7 +163,14 @@ fn head_of(token: &str, longest: usize) -> Result<Head, Rejected> {
     }
     let (head, _) = token.split_once('.').ok_or(Rejected::Malformed)?;
     let head = URL_SAFE_NO_PAD.decode(head).map_err(|_| Rejected::Malformed)?;
-    str::from_utf8(&head).ok().and_then(|head| serde_json::from_str(head).ok()).ok_or(Rejected::Malformed)
+    object(&head).ok_or(Rejected::Malformed)
+}
+
+/// What a JSON object says, in text all of which is UTF-8, also what is passed over unread: or others would read another
+/// token (RFC 7519, 7.2). A list is none, though its members could be taken by their places.
+fn object<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let text = str::from_utf8(bytes).ok()?;
+    if text.trim_ascii_start().starts_with('{') { serde_json::from_str(text).ok() } else { None }
 }
 
 /// The key that a token's header names, if that header is in order.
@@ -191,9 +197,7 @@ pub(super) fn open<'k, C: DeserializeOwned>(
     checked: Option<&Checked>,
 ) -> Result<(C, &'k VerifyingKey), Rejected> {
     let (payload, key) = open_bytes(token, types, MAX_TOKEN, find, checked)?;
-    // What is passed over unread must be text all the same (RFC 7519, 7.2), or others would read another token.
-    let payload = str::from_utf8(&payload).map_err(|_| Rejected::BadClaim)?;
-    Ok((serde_json::from_str(payload).map_err(|_| Rejected::BadClaim)?, key))
+    Ok((object(&payload).ok_or(Rejected::BadClaim)?, key))
 }
 
 /// When a token is valid, in whole seconds since 1970.

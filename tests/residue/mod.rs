@@ -110,7 +110,7 @@ impl Plan<'_> {
             // Even: a guardian and a child go together.
             let mut left = (self.requests * kind.percent).div_ceil(100).max(8).next_multiple_of(2);
             while left > 0 {
-                let count = left.min(self.batch);
+                let count = left.min(self.batch.next_multiple_of(2));
                 left -= count;
                 let last = batch(&mut server, kind.name, &mut random, count, &mut row).await;
                 all.extend(last.into_iter().take(2));

@@ -23,25 +23,9 @@ pub(crate) fn take_in(lines: &mut [Line]) -> bool {
 }
 
 fn mask(lines: &mut [Line]) -> bool {
-    let mut tails = false;
-    for line in &mut *lines {
-        let mut chars = Zeroizing::new(Vec::with_capacity(line.text.expose().len()));
-        chars.extend(line.text.expose().chars());
-        if mrz::cover_tail(&mut chars).is_some() {
-            line.text = text_of(&chars);
-            tails = true;
-        }
-    }
     let kinds: [fn(Alphabet) -> bool; 2] = [|a| a != Alphabet::Mrz, |a| a == Alphabet::Mrz];
-    // Then lines that stand in several boxes. Tails go before numbers, for a tail could be taken for half a number.
-    for kind in kinds {
-        for mut row in rows::rows_of(lines, kind).into_iter().filter(|row| row.boxes.len() > 1) {
-            if let Some(span) = mrz::cover_tail(&mut row.text) {
-                write_back(lines, 0, &row, span);
-                tails = true;
-            }
-        }
-    }
+    // Tails before numbers: a tail could be taken for a part of one.
+    let tails = mask_tails(lines);
     for kind in kinds {
         // Line by line first: of rows only a bounded part is looked at.
         for at in 0..lines.len() {
@@ -52,6 +36,43 @@ fn mask(lines: &mut [Line]) -> bool {
         }
         for row in rows::rows_of(lines, kind) {
             cover(lines, 0, row);
+        }
+    }
+    tails
+}
+
+/// Covers the tails of lines, and of lines in several boxes, which are joined as the machine-readable zone's reader joins them.
+fn mask_tails(lines: &mut [Line]) -> bool {
+    let alone = (0..lines.len()).map(|at| vec![at]);
+    let groups: Vec<Vec<usize>> = alone.chain(mrz::side_by_side(lines)).collect();
+    let mut tails = false;
+    for members in &groups {
+        let texts = || members.iter().filter_map(|at| lines.get(*at)).map(|line| line.text.expose());
+        let mut chars = Zeroizing::new(Vec::with_capacity(texts().map(String::len).sum()));
+        let mut boxes = Vec::with_capacity(members.len());
+        for text in texts() {
+            let from = chars.len();
+            chars.extend(text.chars());
+            boxes.push((from, chars.len()));
+        }
+        let touched = |span: (usize, usize)| -> Vec<usize> {
+            (0..boxes.len()).filter(|n| boxes.get(*n).is_some_and(|part| part.0 < span.1 && span.0 < part.1)).collect()
+        };
+        let text = |chars: &[char], n: usize| -> Option<Sensitive<String>> {
+            boxes.get(n).and_then(|part: &(usize, usize)| chars.get(part.0..part.1)).map(text_of)
+        };
+        // What has marks like a date or a number on a card is no end of somebody's line.
+        let marked = |text: Sensitive<String>| text.expose().contains(['.', '-', '/']);
+        let is_one = |chars: &[char], span| {
+            boxes.len() == 1 || !touched(span).iter().any(|n| text(chars, *n).is_none_or(marked))
+        };
+        for span in mrz::cover_tails(&mut chars, is_one) {
+            tails = true;
+            for n in touched(span) {
+                if let (Some(text), Some(line)) = (text(&chars, n), members.get(n).and_then(|at| lines.get_mut(*at))) {
+                    line.text = text;
+                }
+            }
         }
     }
     tails
@@ -296,6 +317,39 @@ mod tests {
                 assert_eq!(lines.iter().map(|l| l.text.expose().as_str()).collect::<String>(), once);
             }
             assert!(mask(&mut line_of(&[&whole[..10], &whole[10..20], &whole[20..30], &whole[30..]], alphabet)));
+        }
+    }
+
+    #[test]
+    fn a_tail_goes_however_high_its_box_is_and_however_many_there_are() {
+        let whole = "M706890983KOR8502282F30010112990127V10293880";
+        let tall = |text: &str, left: f32| {
+            let place = Place { left, top: 96.0, right: left + 12.0 * text.len() as f32, bottom: 154.0 };
+            Line { text: Sensitive::new(text.to_owned()), place, alphabet: Alphabet::Mrz, pass: 0 }
+        };
+        let mut lines = vec![line(&whole[..28], 10.0, 130.0, 0, Alphabet::Mrz), tall(&whole[28..], 420.0)];
+        assert!(mask(&mut lines));
+        assert_eq!(lines[1].text.expose(), "0000002V10293880");
+        // Two passports beside each other, the right one in two boxes.
+        let mut lines = vec![
+            line(whole, 10.0, 130.0, 0, Alphabet::Mrz),
+            line(&whole[..30], 600.0, 130.0, 0, Alphabet::Mrz),
+            line(&whole[30..], 964.0, 130.0, 0, Alphabet::Mrz),
+        ];
+        assert!(mask(&mut lines));
+        let kept: Vec<&str> = lines.iter().map(|l| l.text.expose().as_str()).collect();
+        assert_eq!((&kept[0][28..35], &kept[1][28..], &kept[2][..5]), ("0000002", "00", "00002"));
+    }
+
+    #[test]
+    fn a_date_beside_a_line_that_was_cut_off_is_no_tail() {
+        for text in ["2005.03.17", "17-03-2005", "850228-2******", "12345 67.12.1999", "12/31/1999"] {
+            let mut lines = vec![
+                line("M706890983KOR8502282F3001011", 10.0, 130.0, 0, Alphabet::Ascii),
+                line(text, 400.0, 130.0, 0, Alphabet::Ascii),
+            ];
+            assert!(!mask(&mut lines), "{text}");
+            assert_eq!(lines[1].text.expose(), text);
         }
     }
 

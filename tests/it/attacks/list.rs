@@ -309,8 +309,10 @@ fn headers(list: &mut List<'_>, elsewhere: &str) {
         let token = own.token(header, &claims);
         list.token("a repeated header member", n, &token);
     }
-    for name in ["sub", "aud", "exp", "scope", "nbf", "cnf"] {
+    for name in ["iss", "sub", "aud", "exp", "scope", "nbf", "cnf"] {
         let claims = claims.replacen('{', &format!("{{\"{name}\":\"x\","), 1);
+        // It need not stand there at all.
+        let claims = if name == "iss" { claims.replacen('{', "{\"iss\":\"y\",", 1) } else { claims };
         let token = own.token(&own.header().to_string(), &claims);
         list.token("a repeated claim", name, &token);
     }
@@ -343,6 +345,12 @@ fn shapes(list: &mut List<'_>) {
     ] {
         list.token(kind, name, &token);
     }
+    let (header_of, own_kid) = (own.header().to_string(), own.kid());
+    let purposes = list.good.get("purposes").cloned().unwrap_or(json!([]));
+    let listed = json!([SHOP, "idgate", list.good["exp"], null, null, list.good["scope"], purposes, null, null]);
+    list.token(kind, "claims in a list", &own.token(&header_of, &listed.to_string()));
+    let header = json!([own.alg(), own_kid, "JWT", null, null]);
+    list.token(kind, "a header in a list", &own.token(&header.to_string(), &claims));
     let signed = ec.token(&ec.header().to_string(), &claims);
     let (message, signature) = signed.rsplit_once('.').unwrap();
     let fixed = URL_SAFE_NO_PAD.decode(signature).unwrap();

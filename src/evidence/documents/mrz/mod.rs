@@ -20,9 +20,10 @@ mod tail;
 
 pub(crate) use core::Parts;
 pub(crate) use reading::Reading;
+pub(crate) use rows::side_by_side;
 pub(crate) use rows::union;
 pub(crate) use specimens::is_specimen_text;
-pub(crate) use tail::cover_tail;
+pub(crate) use tail::cover_tails;
 
 #[cfg(test)]
 pub(crate) use check::check_digit;

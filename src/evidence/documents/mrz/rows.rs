@@ -31,9 +31,15 @@ pub(crate) fn rows(page: &Page) -> Vec<Row> {
     out
 }
 
-/// Boxes side by side on one line of print, of one pass and recogniser.
+/// Boxes side by side on one line of print, joined.
 fn joined(page: &Page) -> Vec<Row> {
-    let lines: Vec<&Line> = page.lines.iter().take(ROWS).collect();
+    let lines = |members: &Vec<usize>| members.iter().filter_map(|at| page.lines.get(*at)).collect::<Vec<_>>();
+    side_by_side(&page.lines).iter().filter_map(|members| row_of(&lines(members))).collect()
+}
+
+/// Which boxes stand side by side on one line of print, of one pass and recogniser: two or more, from left to right.
+pub(crate) fn side_by_side(lines: &[Line]) -> Vec<Vec<usize>> {
+    let lines = lines.get(..ROWS).unwrap_or(lines);
     let mut used = vec![false; lines.len()];
     let mut out = Vec::new();
     for first in 0..lines.len() {
@@ -42,7 +48,7 @@ fn joined(page: &Page) -> Vec<Row> {
         }
         let mut members = vec![first];
         for other in first + 1..lines.len() {
-            let (a, b) = (lines[first], lines[other]);
+            let (a, b) = (&lines[first], &lines[other]);
             if !used[other] && key(a) == key(b) && a.place.same_row(&b.place) && members.len() < MOST {
                 members.push(other);
             }
@@ -52,7 +58,7 @@ fn joined(page: &Page) -> Vec<Row> {
         }
         if members.len() > 1 {
             members.sort_by(|a, b| lines[*a].place.left.total_cmp(&lines[*b].place.left));
-            out.extend(row_of(&members.iter().map(|m| lines[*m]).collect::<Vec<_>>()));
+            out.push(members);
         }
     }
     out

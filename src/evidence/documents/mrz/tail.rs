@@ -15,24 +15,33 @@ const CORE: usize = super::core::LENGTH;
 /// The weights of the seven, as the first characters of the optional data.
 const WEIGHTS: [u32; TAIL] = [7, 3, 1, 7, 3, 1, 7];
 
-/// Covers the tail in a line of a Korean passport, if it shows one, and says between which characters it stood.
-pub(crate) fn cover_tail(line: &mut [char]) -> Option<(usize, usize)> {
+/// Covers the tails in a line of Korean passports, and says between which characters they stood. One that `is_one` denies,
+/// which is given the line and where it stands, stays.
+pub(crate) fn cover_tails(line: &mut [char], is_one: impl Fn(&[char], (usize, usize)) -> bool) -> Vec<(usize, usize)> {
     // Positions of what is of the alphabet: recognisers put spaces and marks between.
     let own = |c: char| u8::try_from(c).ok().map(|b| b.to_ascii_uppercase());
     let own = |c: char| own(c).filter(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b'<');
     let all: Zeroizing<Vec<(usize, u8)>> =
         Zeroizing::new(line.iter().enumerate().filter_map(|(at, c)| Some((at, own(*c)?))).collect());
-    let at = (0..all.len()).find(|at| is_korean(&all, *at))?;
-    let tail = all.get(at + 3 + CORE..at + 3 + CORE + TAIL)?;
-    let sum: u32 = tail.iter().zip(WEIGHTS).map(|((_, c), weight)| value(*c) * weight).sum();
-    // 3 is what 7 must be multiplied with to give 1, by ten.
-    let last = char::from_digit(sum * 3 % 10, 10).unwrap_or('0');
-    for (n, (place, _)) in tail.iter().enumerate() {
-        if let Some(c) = line.get_mut(*place) {
-            *c = if n + 1 == TAIL { last } else { '0' };
+    let (mut covered, mut from) = (Vec::new(), 0);
+    while let Some(at) = (from..all.len()).find(|at| is_korean(&all, *at)) {
+        from = at + 3 + CORE + TAIL;
+        let Some(tail @ [first, .., end]) = all.get(from - TAIL..from) else { break };
+        let span = (first.0, end.0 + 1);
+        if !is_one(line, span) {
+            continue;
         }
+        let sum: u32 = tail.iter().zip(WEIGHTS).map(|((_, c), weight)| value(*c) * weight).sum();
+        // 3 is what 7 must be multiplied with to give 1, by ten.
+        let last = char::from_digit(sum * 3 % 10, 10).unwrap_or('0');
+        for (n, (place, _)) in tail.iter().enumerate() {
+            if let Some(c) = line.get_mut(*place) {
+                *c = if n + 1 == TAIL { last } else { '0' };
+            }
+        }
+        covered.push(span);
     }
-    Some((tail.first()?.0, tail.last()?.0 + 1))
+    covered
 }
 
 /// Whether the nationality stands here, and after it the core of a second line and seven digits.

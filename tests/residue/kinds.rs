@@ -46,8 +46,11 @@ pub const KINDS: &[Kind] = &[
     kind("chunk before header", &["BAD_REQUEST"], 100),
     kind("stream cut", &["cut"], 100),
     kind("caller gone", &["gone"], 100),
-    // Once the pool has seen how long readings take, it refuses earlier.
-    Kind { also: &["DEADLINE_TOO_SHORT", "QUEUE_FULL"], ..kind("caller's deadline", &["DEADLINE_EXCEEDED"], 50) },
+    // Once the pool has seen how long readings take, it refuses earlier; on a busy machine the client ends a call itself.
+    Kind {
+        also: &["DEADLINE_TOO_SHORT", "QUEUE_FULL", "Cancelled"],
+        ..kind("caller's deadline", &["DEADLINE_EXCEEDED"], 50)
+    },
     kind("read timed out", &["Unreadable"], 10),
     kind("panic in find", &["INTERNAL"], 100),
     kind("panic in legibility", &["INTERNAL"], 100),

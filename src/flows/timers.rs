@@ -40,7 +40,11 @@ impl App {
         let now = self.now();
         let (mark, this) = (self.due_mark_key(partition), minute(now));
         let stored = self.store.get(&mark, now).await?;
-        let from = stored.as_ref().and_then(number).unwrap_or(this).min(this);
+        let marked = stored.as_ref().map(minute_of);
+        let from = since(marked, this);
+        if marked == Some(None) {
+            tracing::error!("what was last looked at for timers cannot be read; everything of ten years is looked at");
+        }
         let mut done = 0;
         for slot in slots(from.saturating_sub(AGAIN), this) {
             let under = self.due_key(partition, slot);
@@ -58,7 +62,7 @@ impl App {
                 }
             }
         }
-        if from != this || stored.is_none() {
+        if marked != Some(Some(this)) {
             let expect = stored.map_or(Expect::Absent, |stored| Expect::Version(stored.version));
             let batch = Batch::new(partition).require(mark, expect).put(mark, this.to_be_bytes().to_vec(), None);
             // If another server was first, it has looked at the same minutes.
@@ -220,13 +224,46 @@ fn slots(from: i64, this: i64) -> impl Iterator<Item = Slot> {
         .chain((from..=end_of_first).chain(begin_of_last..=this).map(Slot::Minute))
 }
 
-fn number(stored: &Stored) -> Option<i64> {
-    stored.value.as_slice().try_into().ok().map(i64::from_be_bytes)
+/// The longest time without a server, in minutes: ten years.
+const LONGEST: i64 = 3660 * DAY;
+
+/// From which minute on everything is looked at: the marked one; this one where nothing was ever marked. A damaged mark
+/// could be any number: it must neither hide what is due nor make the look endless.
+fn since(marked: Option<Option<i64>>, this: i64) -> i64 {
+    let earliest = this.saturating_sub(LONGEST);
+    marked.map_or(this, |marked| marked.unwrap_or(earliest)).clamp(earliest, this)
+}
+
+/// The minute that a mark names; `None` if it is damaged.
+fn minute_of(mark: &Stored) -> Option<i64> {
+    mark.value.as_slice().try_into().ok().map(i64::from_be_bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_damaged_mark_hides_nothing_and_ends() {
+        let this = 20_000 * DAY + 5;
+        let earliest = this - LONGEST;
+        for (marked, from) in [
+            (None, this),
+            (Some(Some(this)), this),
+            (Some(Some(this - 7)), this - 7),
+            (Some(Some(this + 1)), this),
+            (Some(Some(i64::MAX)), this),
+            (Some(Some(i64::MIN)), earliest),
+            (Some(Some(0)), earliest),
+            (Some(None), earliest),
+        ] {
+            assert_eq!(since(marked, this), from, "{marked:?}");
+            assert!(slots(from, this).count() < 10_000);
+        }
+        let mark = |value: &[u8]| Stored { value: value.to_vec(), version: Version(1), expires_at: None };
+        assert_eq!(minute_of(&mark(&this.to_be_bytes())), Some(this));
+        assert_eq!([minute_of(&mark(b"")), minute_of(&mark(b"0 bytes of 8"))], [None, None]);
+    }
 
     #[test]
     fn no_minute_and_no_day_is_left_out() {

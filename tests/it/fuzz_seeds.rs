@@ -4,10 +4,14 @@
 #[path = "../fuzz/bodies/mod.rs"]
 mod bodies;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bodies::{TARGETS, Target};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 /// For how long each target gets changed inputs; with IDGATE_FUZZ_SECONDS for so many seconds, where no fuzzer can be had.
@@ -35,13 +39,54 @@ fn inputs((name, _): &Target) -> Vec<(String, Vec<u8>)> {
     ["seeds", "regressions"].iter().flat_map(|kind| files(&folder().join(kind).join(name))).collect()
 }
 
-/// Runs one input; one that breaks something is kept, so that it can be looked at and put among the regressions.
-fn run((name, body): &Target, origin: &str, input: &[u8]) {
-    if catch_unwind(AssertUnwindSafe(|| body(input))).is_err() {
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}-{}", std::process::id()));
+/// An input that takes so long is never done with.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// What runs in each thread, and since when.
+static RUNNING: LazyLock<Mutex<HashMap<ThreadId, Running>>> = LazyLock::new(Mutex::default);
+
+struct Running {
+    since: Instant,
+    target: &'static str,
+    origin: String,
+    input: Vec<u8>,
+}
+
+impl Running {
+    /// Keeps the input, so that it can be looked at and put among the regressions. It is also told whole, because the
+    /// files of a test run may not outlive it.
+    fn tell(&self, what: &str) -> String {
+        let Running { target, origin, input, .. } = self;
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{target}-{}", std::process::id()));
         std::fs::write(&kept, input).unwrap();
-        panic!("the fuzz target {name} broke on an input made from {origin}; it is kept in {}", kept.display());
+        let (kept, input) = (kept.display(), STANDARD.encode(input));
+        format!("the fuzz target {target} {what} on an input made from {origin}; it is kept in {kept}: {input}")
     }
+}
+
+/// Ends the tests when an input is stuck: nothing else could.
+static WATCH: LazyLock<()> = LazyLock::new(|| {
+    std::thread::spawn(|| {
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let running = RUNNING.lock().unwrap();
+            if let Some(stuck) = running.values().find(|running| running.since.elapsed() > STUCK) {
+                eprintln!("{}", stuck.tell("is stuck"));
+                std::process::abort();
+            }
+        }
+    });
+});
+
+/// Runs one input.
+fn run(&(target, body): &Target, origin: &str, input: &[u8]) {
+    LazyLock::force(&WATCH);
+    let running = Running { since: Instant::now(), target, origin: origin.to_owned(), input: input.to_vec() };
+    let thread = std::thread::current().id();
+    RUNNING.lock().unwrap().insert(thread, running);
+    let broke = catch_unwind(AssertUnwindSafe(|| body(input))).is_err();
+    let running = RUNNING.lock().unwrap().remove(&thread).unwrap();
+    assert!(!broke, "{}", running.tell("broke"));
 }
 
 #[test]

@@ -18,8 +18,8 @@ use idgate::store::{Batch, Handles, Key, Space, Store};
 use jiff::Timestamp;
 use support::{Caller, answerable, connect, make, print, rate, serve};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 const ROUNDS: usize = 5;
@@ -147,7 +147,7 @@ async fn main() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let bare_address = listener.local_addr().unwrap();
     let served = Server::builder().add_service(ConsentServiceServer::new(bare));
-    tokio::spawn(served.serve_with_incoming(TcpListenerStream::new(listener)));
+    tokio::spawn(served.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))));
     let bare = Caller { channel: connect(bare_address).await, bearer: caller.bearer.clone() };
 
     println!("{calls} calls a round, {at_once} at once, {ROUNDS} rounds; receipt of {} bytes", sample.receipt.len());

@@ -1,8 +1,9 @@
 //! GetDecision, GetConsent and RedeemProof on Redis, beside a bare service that does one GET on the same Redis, over the
 //! same transport, in one run: how much of a call is ours.
 //!
-//! `cargo run --release --example bench_redis -- [calls] [at once] [connections]`: starts a `redis-server` of its own (one that syncs
-//! once a second), rounds alternate between the two, and the median of the rounds' ratios is printed.
+//! `cargo run --release --example bench_redis -- [calls] [at once] [connections] [line]`: starts a `redis-server` of its own (one that syncs
+//! once a second), rounds alternate between the two, and the median of the rounds' ratios is printed. A line (0 to 4) is measured alone, and
+//! nothing beside it: for a profiler.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
@@ -23,8 +24,8 @@ use std::time::Duration;
 use support::{Caller, answerable, connect, decision, make, print, rate, serve};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep_until};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 const ROUNDS: usize = 7;
@@ -99,7 +100,7 @@ async fn main() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         addresses.push(listener.local_addr().unwrap());
         let served = Server::builder().add_service(KeyServiceServer::new(Bare(connection.clone(), size)));
-        tokio::spawn(served.serve_with_incoming(TcpListenerStream::new(listener)));
+        tokio::spawn(served.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))));
     }
 
     let caller = serve(directory.path(), |settings| {
@@ -107,6 +108,7 @@ async fn main() {
         settings.store.redis.connections = arguments.next().unwrap_or(settings.store.redis.connections);
     });
     let caller = caller.await;
+    let alone = arguments.next();
     let [small, large] = [addresses[0], addresses[1]];
     let small = Caller { channel: connect(small).await, bearer: caller.bearer.clone() };
     let large = Caller { channel: connect(large).await, bearer: caller.bearer.clone() };
@@ -115,20 +117,26 @@ async fn main() {
         async move { decision(&caller, n).await }
     });
     let decisions = decisions.await;
-    let consents = make(at_once, at_once, |n| answerable(caller.clone(), at_once + n)).await;
+    let again = make(at_once, at_once, |n| answerable(caller.clone(), at_once + n)).await;
+    let again: Vec<_> = again.iter().cycle().take(calls).cloned().collect();
+    // Of those that are measured once each, as many as all rounds take.
+    let wanted = |line: usize| alone.is_none_or(|alone| alone == line);
+    let (new, single) = (if wanted(2) { calls * ROUNDS } else { 0 }, if wanted(4) { calls * ROUNDS } else { 0 });
+    let new = make(new, at_once, |n| answerable(caller.clone(), 2 * at_once + n)).await;
     let lasting = make(at_once, at_once, |n| proof(caller.clone(), n, false)).await;
-    let proofs = make(calls * ROUNDS, at_once, |n| proof(caller.clone(), n, true)).await;
+    let lasting: Vec<_> = lasting.iter().cycle().take(calls).cloned().collect();
+    let single = make(single, at_once, |n| proof(caller.clone(), n, true)).await;
 
     println!("{calls} calls a round, {at_once} at once, {ROUNDS} rounds");
-    let mut table = [
-        ("GetDecision", Vec::new()),
-        ("GetConsent", Vec::new()),
-        ("RedeemProof", Vec::new()),
-        ("  used once", Vec::new()),
-    ];
+    let names = ["GetDecision", "GetConsent", "  first time", "RedeemProof", "  used once"];
+    let mut table = names.map(|name| (name, Vec::new()));
     let numbers: Vec<usize> = (0..calls).collect();
-    for round in proofs.chunks(calls) {
+    for round in 0..ROUNDS {
+        let these = round * calls..(round + 1) * calls;
         let plain = async |bare: &Caller| {
+            if alone.is_some() {
+                return f64::NAN;
+            }
             let call = |_| {
                 let bare = bare.clone();
                 async move {
@@ -145,15 +153,13 @@ async fn main() {
                 AgeGateServiceClient::new(caller.channel.clone()).get_decision(request).await.unwrap();
             }
         };
-        table[0].1.push((rate(&numbers, at_once, told).await, plain(&small).await));
-        let shown = |n: usize| {
-            let (caller, id) = (caller.clone(), consents[n % consents.len()].consent_id.clone());
+        let shown = |consent: proto::RespondRequest| {
+            let caller = caller.clone();
             async move {
-                let request = caller.request(proto::GetConsentRequest { consent_id: id });
+                let request = caller.request(proto::GetConsentRequest { consent_id: consent.consent_id });
                 ConsentServiceClient::new(caller.channel.clone()).get_consent(request).await.unwrap();
             }
         };
-        table[1].1.push((rate(&numbers, at_once, shown).await, plain(&large).await));
         let used = |token: String| {
             let caller = caller.clone();
             async move {
@@ -162,9 +168,21 @@ async fn main() {
                 assert_eq!(answer.into_inner().redemption(), proto::Redemption::Redeemed);
             }
         };
-        let again: Vec<String> = lasting.iter().cycle().take(calls).cloned().collect();
-        table[2].1.push((rate(&again, at_once, used).await, plain(&small).await));
-        table[3].1.push((rate(round, at_once, used).await, plain(&small).await));
+        if wanted(0) {
+            table[0].1.push((rate(&numbers, at_once, told).await, plain(&small).await));
+        }
+        if wanted(1) {
+            table[1].1.push((rate(&again, at_once, shown).await, plain(&large).await));
+        }
+        if wanted(2) {
+            table[2].1.push((rate(&new[these.clone()], at_once, shown).await, plain(&large).await));
+        }
+        if wanted(3) {
+            table[3].1.push((rate(&lasting, at_once, used).await, plain(&small).await));
+        }
+        if wanted(4) {
+            table[4].1.push((rate(&single[these], at_once, used).await, plain(&small).await));
+        }
     }
-    print(&table);
+    print(&table.into_iter().filter(|(_, rounds)| !rounds.is_empty()).collect::<Vec<_>>());
 }

@@ -210,6 +210,7 @@ pub fn open(settings: &Settings, read: Arc<ReadImage>) -> Result<App, OpenError>
         metrics,
         settings: settings.checks.clone(),
         consent: consent(settings),
+        settled: flows::consent::Settled::new(),
         rights: settings.rights.clone(),
         journal,
         rights_table: RightsTable::embedded()?,

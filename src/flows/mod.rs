@@ -121,6 +121,8 @@ pub struct App {
     pub settings: Settings,
     /// What was configured for guardian consent.
     pub consent: consent::Settings,
+    /// Consents of which it is known that nothing is due for a while.
+    pub settled: consent::Settled,
     /// What was configured for rights requests.
     pub rights: rights::Settings,
     /// What holds for which right.

@@ -81,17 +81,17 @@ impl App {
     pub(super) fn subject(&self, party: &RelyingParty, subject: &SubjectRef) -> Subject {
         let text = format!("subject:{subject}");
         let partition = self.handles.partition(party, &text);
-        Subject { party: party.clone(), handle: self.handle(Space::Subject, party, &text), partition }
+        Subject { party: party.clone(), handle: self.handle(Space::Subject, partition, party, &text), partition }
     }
 
     /// The guardian whom the relying party calls so.
     pub(super) fn guardian(&self, party: &RelyingParty, guardian: &GuardianRef) -> Handle {
-        self.handle(Space::Guardian, party, &format!("guardian:{guardian}"))
+        let text = format!("guardian:{guardian}");
+        self.handle(Space::Guardian, self.handles.partition(party, &text), party, &text)
     }
 
     /// A keyed name: the id of a key that nothing is ever stored under.
-    fn handle(&self, space: Space, party: &RelyingParty, text: &str) -> Handle {
-        let partition = self.handles.partition(party, text);
+    fn handle(&self, space: Space, partition: Partition, party: &RelyingParty, text: &str) -> Handle {
         let bytes = self.handles.key(space, partition, party, &format!("handle:{text}")).bytes();
         let [_, _, id @ ..] = &bytes;
         Handle(super::idempotency::hex(id))

@@ -7,7 +7,12 @@ use crate::flows::{App, Call, Caller, Custody, Deadline, Error, Presence};
 use crate::terms::{DisposalPath, RelyingParty, Scope};
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tonic::{Request, Status};
 
 /// The call as the guard let it through; with the proof of presence that must live as long as the handler.
@@ -15,7 +20,7 @@ pub(super) struct Entered {
     pub call: Call,
     /// What holds the picture of the call. A copy must not go into the flow: the flow may outlive the caller.
     pub custody: Custody,
-    scopes: BTreeSet<Scope>,
+    scopes: Arc<BTreeSet<Scope>>,
     held: Option<Held>,
     _presence: Presence,
 }
@@ -51,17 +56,118 @@ impl Entered {
     }
 
     /// Runs a flow to its end, whether or not the caller stays: what was begun is recorded or released, never left.
-    pub async fn run<T, F>(self, flow: F) -> Result<T, Status>
+    pub fn run<T, F>(self, flow: F) -> impl Future<Output = Result<T, Status>>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let held = self.held;
-        let running = tokio::spawn(async move {
-            let result = flow.await;
-            drop(held);
-            result
+        // Where it stays: a flow is large, and each time it is handed on it would be copied.
+        let mut running = Outliving { flow: Some(Box::pin(flow)), held: self.held };
+        let presence = self._presence;
+        async move {
+            let ended = (&mut running).await;
+            drop((running, presence));
+            Ok(ended.ok_or_else(status::internal)??)
+        }
+    }
+}
+
+/// A flow that goes on as a task of its own when nobody waits for it any more. One that is waited for until its end costs
+/// no task.
+struct Outliving<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    flow: Option<Pin<Box<F>>>,
+    /// The share of memory that is given back when it has ended.
+    held: Option<Held>,
+}
+
+impl<F> Future for Outliving<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    /// `None` for one that panicked: the connection, and with it other calls, must live on.
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
+        let Some(flow) = &mut self.flow else { return Poll::Ready(None) };
+        let output = match catch_unwind(AssertUnwindSafe(|| flow.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Some(output),
+            Err(_) => None,
+        };
+        // What is left of one that panicked may panic once more.
+        let ended = self.flow.take();
+        drop(catch_unwind(AssertUnwindSafe(|| drop(ended))));
+        self.held = None;
+        Poll::Ready(output)
+    }
+}
+
+impl<F> Drop for Outliving<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn drop(&mut self) {
+        if let (Some(flow), Ok(runtime)) = (self.flow.take(), Handle::try_current()) {
+            let held = self.held.take();
+            runtime.spawn(async move {
+                drop(flow.await);
+                drop(held);
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::{mpsc, oneshot};
+
+    fn outliving<F: Future<Output: Send> + Send + 'static>(flow: F) -> Outliving<F> {
+        Outliving { flow: Some(Box::pin(flow)), held: None }
+    }
+
+    #[tokio::test]
+    async fn a_flow_ends_whether_or_not_it_is_waited_for() {
+        assert_eq!(outliving(async { 7 }).await, Some(7));
+        let (go, wait) = oneshot::channel::<()>();
+        let (done, mut told) = mpsc::channel(1);
+        let mut left = outliving(async move {
+            wait.await.unwrap();
+            done.send(()).await.unwrap();
         });
-        Ok(running.await.map_err(|_| status::internal())??)
+        // It was begun, then whoever waited left.
+        assert!(Pin::new(&mut left).poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
+        drop(left);
+        assert!(told.try_recv().is_err());
+        go.send(()).unwrap();
+        assert_eq!(told.recv().await, Some(()));
+    }
+
+    #[tokio::test]
+    async fn one_that_panics_ends_alone_and_lets_go_of_what_it_held() {
+        struct Bomb(Arc<()>);
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                assert!(std::thread::panicking() || Arc::strong_count(&self.0) == 0, "once more");
+            }
+        }
+        let held = Arc::new(());
+        let inside = Arc::clone(&held);
+        let flow = async move {
+            let _held = inside;
+            tokio::task::yield_now().await;
+            panic!("in the middle");
+        };
+        assert_eq!(outliving(flow).await, None::<()>);
+        assert_eq!(Arc::strong_count(&held), 1);
+        let bomb = Bomb(Arc::clone(&held));
+        let broken = outliving(std::future::poll_fn(move |_| -> Poll<()> {
+            let _inside = &bomb;
+            panic!("and again when dropped");
+        }));
+        assert_eq!(broken.await, None);
     }
 }

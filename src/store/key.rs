@@ -185,17 +185,17 @@ impl fmt::Debug for Key {
 
 /// Makes keys out of names, under a secret. Losing the secret loses every lookup; it is never written to the store.
 #[derive(Debug)]
-pub struct Handles(Sensitive<[u8; 32]>);
+pub struct Handles(hmac::Key);
 
 impl Handles {
     /// Uses `secret`, which must be random and the same in every process that shares a store.
     pub fn new(secret: Sensitive<[u8; 32]>) -> Self {
-        Self(secret)
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret.expose()))
     }
 
     /// Reads the secret from 64 hexadecimal characters; a final line break is allowed.
     pub fn from_hex(text: &Sensitive<Vec<u8>>) -> Result<Self, Malformed> {
-        Sensitive::from_hex(text).map(Self).ok_or(Malformed("store handle secret"))
+        Sensitive::from_hex(text).map(Self::new).ok_or(Malformed("store handle secret"))
     }
 
     /// The partition for what belongs to `text` (a subject, an idempotency key…) of `party`.
@@ -220,7 +220,7 @@ impl Handles {
 
     /// `party` is empty for what is idgate's own; no relying party's name is.
     fn digest(&self, domain: u8, party: &str, text: &str) -> [u8; 32] {
-        let mut mac = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, self.0.expose()));
+        let mut mac = hmac::Context::with_key(&self.0);
         mac.update(b"idgate store handle 1\0");
         mac.update(&[domain]);
         // A relying party holds no zero byte, so the two names cannot run into each other.

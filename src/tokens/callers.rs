@@ -40,9 +40,9 @@ pub struct Caller {
     /// Who it is.
     pub relying_party: RelyingParty,
     /// What it may do.
-    pub scopes: BTreeSet<Scope>,
+    pub scopes: Arc<BTreeSet<Scope>>,
     /// What it may do that for, where an RPC asks.
-    pub purposes: BTreeSet<Purpose>,
+    pub purposes: Arc<BTreeSet<Purpose>>,
     /// From then on the token is not valid.
     pub expires_at: Timestamp,
 }
@@ -248,7 +248,8 @@ impl Callers {
         }
         let thumbprint = claims.cnf.map(|cnf| cnf.sha256()).transpose()?;
         let purposes = claims.purposes.iter().filter_map(|word| word.parse().ok()).collect();
-        Ok((Caller { relying_party, scopes, purposes, expires_at }, period, thumbprint))
+        let caller = Caller { relying_party, scopes: Arc::new(scopes), purposes: Arc::new(purposes), expires_at };
+        Ok((caller, period, thumbprint))
     }
 }
 

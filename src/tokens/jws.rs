@@ -101,7 +101,7 @@ pub(super) fn sign_bytes(key: &SigningKey, typ: &str, payload: &[u8]) -> Result<
     Ok(format!("{message}.{signature}"))
 }
 
-/// Texts whose signatures were found good lately, by their SHA-256. The name of the key is part of the text and no two keys
+/// Texts whose signatures were made or found good lately, by their SHA-256. The name of the key is part of the text and no two keys
 /// have one name, so nothing about a signature that held can change; whether its key still verifies is asked each time.
 #[derive(Debug)]
 pub(super) struct Checked(Cache<[u8; 32], ()>);
@@ -118,6 +118,11 @@ impl Checked {
             self.0.insert(name, ());
         }
         Ok(())
+    }
+
+    /// A text that was signed just now.
+    pub(super) fn made(&self, text: &str) {
+        self.0.insert(Sha256::digest(text).into(), ());
     }
 }
 

@@ -3,7 +3,7 @@
 //! A link names its consent and has a name of its own; that it is used once is kept with the consent, not here. It says
 //! nothing about the child or the guardian.
 
-use super::jws::{self, Period};
+use super::jws::Period;
 use super::{Issuer, Rejected, Token, TokenError};
 use crate::terms::{ConsentId, RelyingParty};
 use jiff::{SignedDuration, Timestamp};
@@ -54,7 +54,7 @@ impl Issuer {
             exp,
         };
         let expires_at = Timestamp::from_second(exp).map_err(|_| TokenError::Lifetime)?;
-        Ok(Token { text: jws::sign(self.keys().current(), TYPE, &claims)?, expires_at })
+        self.sign(TYPE, &claims, expires_at)
     }
 
     /// Opens a link of ours that `audience` passes on.

@@ -136,12 +136,15 @@ pub struct Issuer {
     place: Option<Source>,
     /// Receipts that were signed lately, by the SHA-256 of the key's name and their own: they are read often and change seldom.
     receipts: Cache<[u8; 32], Arc<str>>,
-    /// Tokens of ours that were shown lately: most are shown again.
+    /// Tokens of ours that were made or shown lately: most are shown again.
     checked: Checked,
 }
 
-/// How many of each are remembered.
-const REMEMBERED: usize = 2048;
+/// How many receipts are remembered: of each the text.
+const RECEIPTS: usize = 2048;
+/// How many tokens are remembered, of each a digest: as many as are made within a quarter of an hour, the life of a proof,
+/// where twenty are made in a second.
+const TOKENS: usize = 18_000;
 
 impl Issuer {
     /// An issuer with this `iss`.
@@ -151,8 +154,8 @@ impl Issuer {
             name: checked_name(name)?,
             keys,
             place: None,
-            receipts: Cache::new(REMEMBERED),
-            checked: Checked::new(REMEMBERED),
+            receipts: Cache::new(RECEIPTS),
+            checked: Checked::new(TOKENS),
         })
     }
 
@@ -214,7 +217,14 @@ impl Issuer {
             consent: grant.consent(),
             age_over: Ages(grant.thresholds().iter().map(|answer| (answer.years, answer.reached)).collect()),
         };
-        Ok(Token { text: jws::sign(self.keys().current(), TYPE, &claims)?, expires_at })
+        self.sign(TYPE, &claims, expires_at)
+    }
+
+    /// Signs claims that will be shown to us again.
+    fn sign<C: Serialize>(&self, typ: &str, claims: &C, expires_at: Timestamp) -> Result<Token, TokenError> {
+        let text = jws::sign(self.keys().current(), typ, claims)?;
+        self.checked.made(&text);
+        Ok(Token { text, expires_at })
     }
 
     /// Verifies one of our tokens for `audience`.

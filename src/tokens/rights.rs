@@ -3,7 +3,7 @@
 //! They name a request, a right, a level and the relying party's own name for the person: nothing else about anybody.
 //! Whether one was used before is kept in the store, not here.
 
-use super::jws::{self, Period};
+use super::jws::Period;
 use super::{Audience, Issuer, Rejected, Token, TokenError};
 use crate::terms::{ActingAs, ProofLevel, Regime, RelyingParty, RequestId, Right, SubjectRef};
 use jiff::{SignedDuration, Timestamp};
@@ -82,7 +82,7 @@ impl Issuer {
             exp,
         };
         let expires_at = Timestamp::from_second(exp).map_err(|_| TokenError::Lifetime)?;
-        Ok(Token { text: jws::sign(self.keys().current(), TYPE, &claims)?, expires_at })
+        self.sign(TYPE, &claims, expires_at)
     }
 
     /// Opens a rights proof of ours for `audience`, and tells from when on it is not valid.

@@ -68,7 +68,7 @@ impl Running {
 static WATCH: LazyLock<()> = LazyLock::new(|| {
     std::thread::spawn(|| {
         loop {
-            std::thread::sleep(Duration::from_secs(1));
+            std::thread::park_timeout(Duration::from_secs(1));
             let running = RUNNING.lock().unwrap();
             if let Some(stuck) = running.values().find(|running| running.since.elapsed() > STUCK) {
                 eprintln!("{}", stuck.tell("is stuck"));

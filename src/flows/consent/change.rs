@@ -68,8 +68,20 @@ impl App {
 
     /// The consent at this place.
     pub(in crate::flows) async fn load_at(&self, key: Key) -> Result<Option<Loaded>, Error> {
+        match self.record_at(key).await? {
+            Some((record, version)) => self.with_memory(key, record, version).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What is stored at this place.
+    async fn record_at(&self, key: Key) -> Result<Option<(ConsentRecord, Version)>, Error> {
         let Some(stored) = self.store.get(&key, self.now()).await? else { return Ok(None) };
-        let record: ConsentRecord = decode(&stored.value)?;
+        Ok(Some((decode(&stored.value)?, stored.version)))
+    }
+
+    /// The rule and what is remembered, for what is stored.
+    async fn with_memory(&self, key: Key, record: ConsentRecord, version: Version) -> Result<Loaded, Error> {
         let place =
             record.consent.request().map_or(crate::terms::Jurisdiction::UNKNOWN, |request| request.jurisdiction);
         let rule = self.rules.rule(place, record.purpose);
@@ -77,14 +89,34 @@ impl App {
             (Some(sealed), Some(own)) => self.recall(&key, sealed, own).await?,
             _ => None,
         };
-        Ok(Some(Loaded { record, version: stored.version, key, rule, memory }))
+        Ok(Loaded { record, version, key, rule, memory })
     }
 
     /// The consent as it stands now: what time has done to it is recorded before it is told.
     pub(in crate::flows) async fn current(&self, key: Key) -> Result<Option<Loaded>, Error> {
+        match self.load_at(key).await? {
+            Some(loaded) => self.caught_up(loaded).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The same without what is remembered of the person, which then need not be opened where nothing is due.
+    pub(super) async fn current_consent(&self, key: Key) -> Result<Option<Consent>, Error> {
+        let now = self.now();
+        let Some((record, version)) = self.record_at(key).await? else { return Ok(None) };
+        if self.settled.covers(&key, version, now) {
+            return Ok(Some(record.consent));
+        }
+        let loaded = self.with_memory(key, record, version).await?;
+        let Some(loaded) = self.caught_up(loaded).await? else { return Ok(None) };
+        self.settled.note(&loaded, now);
+        Ok(Some(loaded.record.consent))
+    }
+
+    async fn caught_up(&self, mut loaded: Loaded) -> Result<Option<Loaded>, Error> {
+        let key = loaded.key;
         for _ in 0..ATTEMPTS {
             let now = self.now();
-            let Some(loaded) = self.load_at(key).await? else { return Ok(None) };
             let sealed_anew = match (&loaded.record.sealed, &loaded.record.key, &loaded.memory) {
                 (Some(sealed), Some(own), Some(memory)) if !loaded.standing().is_due(now) => {
                     self.resealed(&key, memory, (sealed, own)).await?
@@ -105,6 +137,8 @@ impl App {
             }
             let batch = self.batch(&loaded, &course, now)?;
             self.write(batch, now).await?;
+            let Some(next) = self.load_at(key).await? else { return Ok(None) };
+            loaded = next;
         }
         Err(Error::Store(StoreError::Busy))
     }

@@ -5,11 +5,13 @@ mod change;
 mod course;
 mod guardian;
 mod request;
+mod settled;
 
 pub use answer::{GuardianAnswer, ScopeChange};
 pub use change::Changed;
 pub use guardian::{GuardianAsk, Proof};
 pub use request::ConsentAsk;
+pub use settled::Settled;
 
 pub(super) use change::Loaded;
 pub(super) use course::{ConsentRecord, Course, StepNote};
@@ -51,8 +53,7 @@ pub struct Settings {
 impl App {
     /// One consent.
     pub async fn consent(&self, party: &RelyingParty, id: &ConsentId) -> Result<Consent, Error> {
-        let loaded = self.current(self.consent_key(party, id)).await?.ok_or(Error::UnknownConsent)?;
-        Ok(loaded.record.consent)
+        self.current_consent(self.consent_key(party, id)).await?.ok_or(Error::UnknownConsent)
     }
 
     /// The consents of a person, the newest first.
@@ -60,10 +61,8 @@ impl App {
         let subject = self.subject(party, subject);
         let mut found = Vec::new();
         for key in self.filed_under(&self.subject_key(party, &subject.handle, subject.partition)).await? {
-            if key.space() == Space::Consent
-                && let Some(loaded) = self.current(key).await?
-            {
-                found.push(loaded.record.consent);
+            if key.space() == Space::Consent {
+                found.extend(self.current_consent(key).await?);
             }
         }
         found.sort_by_key(|consent| std::cmp::Reverse((consent.request().map(|r| r.requested_at), consent.id())));

@@ -34,11 +34,11 @@ impl App {
             Err(Rejected::Expired) => return Ok(Redemption::Expired.into()),
             Err(_) => return Ok(Redemption::Invalid.into()),
         };
-        let used = self.used_key(party, &proof.request, &proof.jti);
+        let used = proof.single_use.then(|| self.used_key(party, &proof.request, &proof.jti));
         // One that was used is told as used, also when its request is over; where it holds, the batch below looks.
-        let over = async || match proof.single_use && self.store.get(&used, now).await?.is_some() {
-            true => Ok(Redemption::AlreadyRedeemed.into()),
-            false => Ok(Redemption::RequestClosed.into()),
+        let over = async || match used {
+            Some(used) if self.store.get(&used, now).await?.is_some() => Ok(Redemption::AlreadyRedeemed.into()),
+            Some(_) | None => Ok(Redemption::RequestClosed.into()),
         };
         let Some(loaded) = self.load_request_at(self.request_key(party, &proof.request)).await? else {
             return over().await;
@@ -53,7 +53,7 @@ impl App {
         if !stands || !authority {
             return over().await;
         }
-        if proof.single_use {
+        if let Some(used) = used {
             // The request may not be closed between the look and the use.
             let batch = Batch::new(subject.partition)
                 .require(used, Expect::Absent)

@@ -195,6 +195,41 @@ async fn whoever_asks_is_told_the_truth_whether_or_not_the_timers_ran() {
 }
 
 #[tokio::test]
+async fn what_was_told_shortly_before_is_not_told_after() {
+    let clock = TurnedClock::at("2026-11-22T03:00:00Z");
+    let world = world_at(&clock).await;
+    let ours = clock.clone();
+    let replica = world.replica(move |app| ours.wind(app)).await;
+    let id = given_in(&world, "KR", "2011-03-10").await;
+    // Every time, so that whatever is remembered of one look stands before the next.
+    for before in ["14:40:00", "14:45:00", "14:49:59", "14:50:00", "14:54:59", "14:55:00", "14:59:00", "14:59:59"] {
+        clock.turn_to(&format!("2029-03-09T{before}Z"));
+        for server in [&world, &replica] {
+            assert_eq!(server.get_consent(&id).await.state(), ConsentState::Given, "{before}");
+        }
+    }
+    clock.turn_to("2029-03-09T15:00:00Z");
+    assert_eq!(replica.get_consent(&id).await.state(), ConsentState::AgedOut);
+    assert_eq!(world.get_consent(&id).await.state(), ConsentState::AgedOut);
+}
+
+#[tokio::test]
+async fn what_another_server_did_is_told_at_once() {
+    let clock = TurnedClock::at("2026-11-22T03:00:00Z");
+    let world = world_at(&clock).await;
+    let ours = clock.clone();
+    let replica = world.replica(move |app| ours.wind(app)).await;
+    let id = given_in(&world, "KR", "2013-03-10").await;
+    for server in [&world, &replica, &world, &replica] {
+        assert_eq!(server.get_consent(&id).await.state(), ConsentState::Given);
+    }
+    world.withdraw(&id, ConsentActor::Guardian).await;
+    assert_eq!(replica.get_consent(&id).await.state(), ConsentState::Withdrawn);
+    clock.turn_to("2026-11-22T02:00:00Z");
+    assert_eq!(replica.get_consent(&id).await.state(), ConsentState::Withdrawn, "a clock that was set back");
+}
+
+#[tokio::test]
 async fn of_two_servers_on_one_store_one_makes_the_step() {
     let clock = TurnedClock::at("2026-11-22T03:00:00Z");
     let world = world_at(&clock).await;

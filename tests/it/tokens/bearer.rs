@@ -75,8 +75,8 @@ fn a_caller_is_known_by_its_token() {
         let token = mint(&key, &wanted(), at(0)).unwrap();
         let caller = callers.verify(token.as_str(), None, at(0)).unwrap();
         assert_eq!(caller.relying_party, shop());
-        assert_eq!(caller.scopes.into_iter().collect::<Vec<_>>(), [Scope::AgeCheck, Scope::DocumentRead]);
-        assert_eq!(caller.purposes.into_iter().collect::<Vec<_>>(), [Purpose::DobExtraction]);
+        assert_eq!(caller.scopes.iter().copied().collect::<Vec<_>>(), [Scope::AgeCheck, Scope::DocumentRead]);
+        assert_eq!(caller.purposes.iter().copied().collect::<Vec<_>>(), [Purpose::DobExtraction]);
         assert_eq!((caller.expires_at, token.expires_at()), (at(300), at(300)));
         assert!(!callers.development());
     }
@@ -99,8 +99,8 @@ fn what_a_token_may_leave_out_or_add_grants_nothing() {
         c["azp"] = json!({"other": 1});
     });
     let caller = caller.unwrap();
-    assert_eq!(caller.scopes.into_iter().collect::<Vec<_>>(), [Scope::AgeCheck]);
-    assert_eq!(caller.purposes.into_iter().collect::<Vec<_>>(), [Purpose::DobExtraction]);
+    assert_eq!(caller.scopes.iter().copied().collect::<Vec<_>>(), [Scope::AgeCheck]);
+    assert_eq!(caller.purposes.iter().copied().collect::<Vec<_>>(), [Purpose::DobExtraction]);
 }
 
 #[test]

@@ -1,0 +1,43 @@
+//! Consents that nothing happens to for a while.
+//!
+//! When time changes a consent depends on a birth date, which rests sealed: whoever wants to know reads its key and opens
+//! it. Of one that was looked at lately it is remembered that nothing is due for a while, so that the next look needs
+//! neither. What is remembered says no more than that: nothing is, where something is due within that while.
+
+use super::change::Loaded;
+use crate::store::{Key, Version};
+use jiff::{SignedDuration, Timestamp};
+use quick_cache::sync::Cache;
+
+/// How many are remembered.
+const REMEMBERED: usize = 8192;
+/// For how long.
+const WHILE: SignedDuration = SignedDuration::from_mins(10);
+
+/// What is remembered, by where a consent lies: the version that was looked at, and when. Whatever is done to a consent
+/// gives it another version.
+#[derive(Debug)]
+pub struct Settled(Cache<Key, (Version, Timestamp)>);
+
+impl Settled {
+    /// Nothing yet.
+    #[expect(clippy::new_without_default, reason = "a server has one")]
+    pub fn new() -> Self {
+        Self(Cache::new(REMEMBERED))
+    }
+
+    /// Whether it is known that nothing is due for this version by `now`.
+    pub(super) fn covers(&self, key: &Key, version: Version, now: Timestamp) -> bool {
+        // A clock that was set back says nothing of the time before.
+        let fresh = |looked| (SignedDuration::ZERO..WHILE).contains(&now.duration_since(looked));
+        self.0.get(key).is_some_and(|(seen, looked)| seen == version && fresh(looked))
+    }
+
+    /// Remembers a consent as it was found at `now`, with all that was due done.
+    pub(super) fn note(&self, loaded: &Loaded, now: Timestamp) {
+        let known = loaded.record.sealed.is_none() || loaded.memory.is_some();
+        if known && loaded.standing().next_due().is_none_or(|due| due.duration_since(now) >= WHILE) {
+            self.0.insert(loaded.key, (loaded.version, now));
+        }
+    }
+}

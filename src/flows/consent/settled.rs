@@ -41,3 +41,29 @@ impl Settled {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Sensitive;
+    use crate::store::{Handles, Partition, Space};
+
+    #[test]
+    fn a_look_holds_for_one_version_and_for_a_while() {
+        let (settled, handles) = (Settled::new(), Handles::new(Sensitive::new([1; 32])));
+        let key = |text| handles.own_key(Space::Consent, Partition::new(0).unwrap(), text);
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        settled.0.insert(key("a"), (Version(7), at(0)));
+        for (name, version, second, covered) in [
+            ("a", 7, 0, true),
+            ("a", 7, 599, true),
+            ("a", 7, 600, false),
+            ("a", 7, -1, false),
+            ("a", 8, 0, false),
+            ("a", 6, 0, false),
+            ("b", 7, 0, false),
+        ] {
+            assert_eq!(settled.covers(&key(name), Version(version), at(second)), covered, "{name} {version} {second}");
+        }
+    }
+}

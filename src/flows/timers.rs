@@ -41,12 +41,14 @@ impl App {
         let (mark, this) = (self.due_mark_key(partition), minute(now));
         let stored = self.store.get(&mark, now).await?;
         let marked = stored.as_ref().map(minute_of);
-        let from = since(marked, this);
-        if marked == Some(None) {
-            tracing::error!("what was last looked at for timers cannot be read; everything of ten years is looked at");
+        let (from, damaged) = since(marked, this);
+        if damaged {
+            tracing::error!(
+                "until when timers were looked at is not known; all that may have been missed is looked at"
+            );
         }
         let mut done = 0;
-        for slot in slots(from.saturating_sub(AGAIN), this) {
+        for slot in slots(from.saturating_sub(AGAIN), this, damaged) {
             let under = self.due_key(partition, slot);
             for key in self.filed_under(&under).await? {
                 match self.look_at_due(under, key, slot, now).await {
@@ -212,12 +214,13 @@ const BY_MINUTE: i64 = 7;
 
 /// Every slot that could hold something that was due from one minute to another: the months, the days, and the minutes,
 /// of which those that lie between are left out if the last look was more than [`BY_MINUTE`] days ago: then no server
-/// was there to file anything under them.
-fn slots(from: i64, this: i64) -> impl Iterator<Item = Slot> {
+/// was there to file anything under them. If that is not certain, the minutes of so many days are among them.
+fn slots(from: i64, this: i64, uncertain: bool) -> impl Iterator<Item = Slot> {
     let (first, last) = (from.div_euclid(DAY), this.div_euclid(DAY));
     let whole = if last.saturating_sub(first) <= BY_MINUTE { last } else { first };
     let end_of_first = whole.saturating_add(1).saturating_mul(DAY).saturating_sub(1).min(this);
-    let begin_of_last = last.saturating_mul(DAY).max(end_of_first.saturating_add(1));
+    let before = if uncertain { BY_MINUTE } else { 0 };
+    let begin_of_last = last.saturating_sub(before).saturating_mul(DAY).max(end_of_first.saturating_add(1));
     let months = (month(from)..=month(this)).map(Slot::Month);
     months
         .chain((first..=last).map(Slot::Day))
@@ -227,11 +230,20 @@ fn slots(from: i64, this: i64) -> impl Iterator<Item = Slot> {
 /// The longest time without a server, in minutes: ten years.
 const LONGEST: i64 = 3660 * DAY;
 
-/// From which minute on everything is looked at: the marked one; this one where nothing was ever marked. A damaged mark
-/// could be any number: it must neither hide what is due nor make the look endless.
-fn since(marked: Option<Option<i64>>, this: i64) -> i64 {
-    let earliest = this.saturating_sub(LONGEST);
-    marked.map_or(this, |marked| marked.unwrap_or(earliest)).clamp(earliest, this)
+/// How far the clock of the server that made a mark may be ahead, in minutes. Nothing is due sooner than that after it is
+/// filed, except what is tried again.
+const AHEAD: i64 = 60;
+
+/// From which minute on everything is looked at, and whether that is because the mark is damaged: the marked one; this one
+/// where nothing was ever marked. A damaged mark could be any number: it must neither hide what is due nor make the look
+/// endless.
+fn since(marked: Option<Option<i64>>, this: i64) -> (i64, bool) {
+    let (earliest, latest) = (this.saturating_sub(LONGEST), this.saturating_add(AHEAD));
+    match marked {
+        None => (this, false),
+        Some(Some(minute)) if (earliest..=latest).contains(&minute) => (minute.min(this), false),
+        Some(_) => (earliest, true),
+    }
 }
 
 /// The minute that a mark names; `None` if it is damaged.
@@ -246,19 +258,21 @@ mod tests {
     #[test]
     fn a_damaged_mark_hides_nothing_and_ends() {
         let this = 20_000 * DAY + 5;
-        let earliest = this - LONGEST;
-        for (marked, from) in [
-            (None, this),
-            (Some(Some(this)), this),
-            (Some(Some(this - 7)), this - 7),
-            (Some(Some(this + 1)), this),
-            (Some(Some(i64::MAX)), this),
-            (Some(Some(i64::MIN)), earliest),
-            (Some(Some(0)), earliest),
-            (Some(None), earliest),
-        ] {
-            assert_eq!(since(marked, this), from, "{marked:?}");
-            assert!(slots(from, this).count() < 10_000);
+        for (marked, from) in [(None, this), (Some(this), this), (Some(this - 7), this - 7), (Some(this + 60), this)] {
+            assert_eq!(since(marked.map(Some), this), (from, false), "{marked:?}");
+        }
+        for damaged in [Some(this + 61), Some(i64::MAX), Some(0), Some(i64::MIN), None] {
+            let (from, uncertain) = since(Some(damaged), this);
+            assert!(uncertain);
+            let looked: Vec<Slot> = slots(from, this, uncertain).collect();
+            // Yesterday's minutes, a week's, and every day and month of ten years.
+            for minute in [this, this - 7, this - DAY, this - 7 * DAY] {
+                assert!(looked.contains(&Slot::Minute(minute)), "{damaged:?} {minute}");
+            }
+            for day in [0, 1, 40, 3600].map(|days| this - days * DAY) {
+                assert!(looked.contains(&Slot::Day(day / DAY)) && looked.contains(&Slot::Month(month(day))), "{day}");
+            }
+            assert!(looked.len() < 20_000, "it ends soon");
         }
         let mark = |value: &[u8]| Stored { value: value.to_vec(), version: Version(1), expires_at: None };
         assert_eq!(minute_of(&mark(&this.to_be_bytes())), Some(this));
@@ -267,7 +281,7 @@ mod tests {
 
     #[test]
     fn no_minute_and_no_day_is_left_out() {
-        let all = |from, this| slots(from, this).collect::<Vec<_>>();
+        let all = |from, this| slots(from, this, false).collect::<Vec<_>>();
         let january = Slot::Month(1970 * 12);
         assert_eq!(all(5, 7), [january, Slot::Day(0), Slot::Minute(5), Slot::Minute(6), Slot::Minute(7)]);
         let night = all(DAY - 1, DAY + 1);

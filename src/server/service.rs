@@ -22,7 +22,7 @@ pub(super) struct Entered {
     pub custody: Custody,
     scopes: Arc<BTreeSet<Scope>>,
     held: Option<Held>,
-    _presence: Presence,
+    presence: Presence,
 }
 
 /// Takes what the guard put into the request. A request without it did not pass the guard, and is not served.
@@ -33,7 +33,7 @@ pub(super) fn enter<T>(request: &mut Request<T>) -> Result<Entered, Status> {
     let custody = extensions.remove().unwrap_or_else(Custody::new);
     let presence = Presence::new();
     let call = Call { relying_party: caller.relying_party, deadline, watch: presence.watch() };
-    Ok(Entered { call, custody, scopes: caller.scopes, held: extensions.remove(), _presence: presence })
+    Ok(Entered { call, custody, scopes: caller.scopes, held: extensions.remove(), presence })
 }
 
 /// How long an answer waits for its picture to be gone. When a flow has ended, it is.
@@ -62,13 +62,8 @@ impl Entered {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         // Where it stays: a flow is large, and each time it is handed on it would be copied.
-        let mut running = Outliving { flow: Some(Box::pin(flow)), held: self.held };
-        let presence = self._presence;
-        async move {
-            let ended = (&mut running).await;
-            drop((running, presence));
-            Ok(ended.ok_or_else(status::internal)??)
-        }
+        let running = Outliving { flow: Some(Box::pin(flow)), held: self.held, presence: Some(self.presence) };
+        async move { Ok(running.await.ok_or_else(status::internal)??) }
     }
 }
 
@@ -81,13 +76,14 @@ where
     flow: Option<Pin<Box<F>>>,
     /// The share of memory that is given back when it has ended.
     held: Option<Held>,
+    presence: Option<Presence>,
 }
 
 impl<F> Future for Outliving<F>
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    /// `None` for one that panicked: the connection, and with it other calls, must live on.
+    /// `None` for one that panicked: whoever waits gets an answer all the same.
     type Output = Option<F::Output>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
@@ -110,6 +106,8 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     fn drop(&mut self) {
+        // Before the flow goes on: it shall see that nobody is there.
+        drop(self.presence.take());
         if let (Some(flow), Ok(runtime)) = (self.flow.take(), Handle::try_current()) {
             let held = self.held.take();
             runtime.spawn(async move {
@@ -122,11 +120,35 @@ where
 
 #[cfg(test)]
 mod tests {
+    use super::super::budget::Budget;
     use super::*;
     use tokio::sync::{mpsc, oneshot};
 
     fn outliving<F: Future<Output: Send> + Send + 'static>(flow: F) -> Outliving<F> {
-        Outliving { flow: Some(Box::pin(flow)), held: None }
+        Outliving { flow: Some(Box::pin(flow)), held: None, presence: None }
+    }
+
+    #[tokio::test]
+    async fn who_left_is_known_to_have_left_and_their_share_of_memory_is_held_to_the_end() {
+        let budget = Arc::new(Budget::new(100, 100, Arc::default()));
+        let held = || Held::nothing(&budget, "shop".parse().unwrap());
+        let (presence, (go, wait)) = (Presence::new(), oneshot::channel::<()>());
+        let (watch, (done, told)) = (presence.watch(), oneshot::channel());
+        let mut left = outliving(async move {
+            wait.await.unwrap();
+            done.send(watch.gone()).unwrap();
+        });
+        let own = held();
+        own.take(100).unwrap();
+        (left.held, left.presence) = (Some(own), Some(presence));
+        assert!(Pin::new(&mut left).poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
+        drop(left);
+        tokio::task::yield_now().await;
+        assert!(held().take(1).is_err());
+        go.send(()).unwrap();
+        assert!(told.await.unwrap());
+        tokio::task::yield_now().await;
+        assert!(held().take(100).is_ok());
     }
 
     #[tokio::test]

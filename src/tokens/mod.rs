@@ -142,8 +142,7 @@ pub struct Issuer {
 
 /// How many receipts are remembered: of each the text.
 const RECEIPTS: usize = 2048;
-/// How many tokens are remembered, of each a digest: as many as are made within a quarter of an hour, the life of a proof,
-/// where twenty are made in a second.
+/// How many tokens are remembered, of each a digest: those that are shown again stay longest.
 const TOKENS: usize = 18_000;
 
 impl Issuer {
@@ -220,7 +219,7 @@ impl Issuer {
         self.sign(TYPE, &claims, expires_at)
     }
 
-    /// Signs claims that will be shown to us again.
+    /// Signs claims that may be shown to us again.
     fn sign<C: Serialize>(&self, typ: &str, claims: &C, expires_at: Timestamp) -> Result<Token, TokenError> {
         let text = jws::sign(self.keys().current(), typ, claims)?;
         self.checked.made(&text);

@@ -58,7 +58,8 @@ impl Running {
     fn tell(&self, what: &str) -> String {
         let Running { target, origin, input, .. } = self;
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{target}-{}", std::process::id()));
-        std::fs::write(&kept, input).unwrap();
+        // Where it cannot be written it is told all the same.
+        drop(std::fs::write(&kept, input));
         let (kept, input) = (kept.display(), STANDARD.encode(input));
         format!("the fuzz target {target} {what} on an input made from {origin}; it is kept in {kept}: {input}")
     }

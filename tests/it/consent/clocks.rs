@@ -51,6 +51,15 @@ async fn world_at(clock: &TurnedClock) -> World {
     World::with(|settings| settings.consent.lapse_days = 9_000, move |app| clock.wind(app)).await
 }
 
+/// Two servers on one store, by one clock.
+async fn two_servers() -> (TurnedClock, World, World) {
+    let clock = TurnedClock::at("2026-11-22T03:00:00Z");
+    let world = world_at(&clock).await;
+    let ours = clock.clone();
+    let replica = world.replica(move |app| ours.wind(app)).await;
+    (clock, world, replica)
+}
+
 #[tokio::test]
 async fn the_age_from_which_nobody_consents_any_more_comes_at_midnight_in_seoul() {
     let clock = TurnedClock::at("2026-11-22T03:00:00Z");
@@ -196,10 +205,7 @@ async fn whoever_asks_is_told_the_truth_whether_or_not_the_timers_ran() {
 
 #[tokio::test]
 async fn what_was_told_shortly_before_is_not_told_after() {
-    let clock = TurnedClock::at("2026-11-22T03:00:00Z");
-    let world = world_at(&clock).await;
-    let ours = clock.clone();
-    let replica = world.replica(move |app| ours.wind(app)).await;
+    let (clock, world, replica) = two_servers().await;
     let id = given_in(&world, "KR", "2011-03-10").await;
     // A look is remembered for ten minutes, but not if something is due in them, as for the two last.
     for before in ["14:30:00", "14:35:00", "14:42:00", "14:52:00", "14:59:59"] {
@@ -215,10 +221,7 @@ async fn what_was_told_shortly_before_is_not_told_after() {
 
 #[tokio::test]
 async fn what_another_server_did_is_told_at_once() {
-    let clock = TurnedClock::at("2026-11-22T03:00:00Z");
-    let world = world_at(&clock).await;
-    let ours = clock.clone();
-    let replica = world.replica(move |app| ours.wind(app)).await;
+    let (clock, world, replica) = two_servers().await;
     let id = given_in(&world, "KR", "2013-03-10").await;
     for server in [&world, &replica, &world, &replica] {
         assert_eq!(server.get_consent(&id).await.state(), ConsentState::Given);
@@ -231,10 +234,7 @@ async fn what_another_server_did_is_told_at_once() {
 
 #[tokio::test]
 async fn of_two_servers_on_one_store_one_makes_the_step() {
-    let clock = TurnedClock::at("2026-11-22T03:00:00Z");
-    let world = world_at(&clock).await;
-    let ours = clock.clone();
-    let replica = world.replica(move |app| ours.wind(app)).await;
+    let (clock, world, replica) = two_servers().await;
     let id = given_in(&world, "KR", "2011-03-10").await;
     clock.turn_to("2029-03-09T15:00:00Z");
     for _ in 0..20 {

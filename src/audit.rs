@@ -16,7 +16,7 @@ pub use rights::{AgeRecheckRequired, LockChanged, RightsMoved};
 use crate::policy::{Decision, Outcome};
 use crate::terms::{
     AssuranceLevel, DecisionId, DocumentKind, Jurisdiction, PolicyDigest, Purpose, Reason, RelyingParty, RuleId,
-    Signal, Statute,
+    Signal, Statute, show_hex,
 };
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ pub struct Digest(pub [u8; 32]);
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        show_hex(&self.0, f)
     }
 }
 

@@ -47,9 +47,9 @@ pub struct Malformed(pub &'static str);
 macro_rules! identifier {
     ($(#[$meta:meta])* $name:ident, $max:literal) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(std::sync::Arc<str>);
+        crate::terms::as_text!($name);
 
         impl $name {
             /// The longest accepted text, in characters.
@@ -64,17 +64,8 @@ macro_rules! identifier {
             fn from_str(s: &str) -> Result<Self, Malformed> {
                 let fits = !s.is_empty() && s.len() <= Self::MAX
                     && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:~/@+=".contains(&b));
-                if fits { Ok(Self(s.to_owned())) } else { Err(Malformed(stringify!($name))) }
+                if fits { Ok(Self(s.into())) } else { Err(Malformed(stringify!($name))) }
             }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = Malformed;
-            fn try_from(s: String) -> Result<Self, Malformed> { s.parse() }
-        }
-
-        impl From<$name> for String {
-            fn from(v: $name) -> String { v.0 }
         }
 
         impl fmt::Display for $name {
@@ -107,6 +98,13 @@ macro_rules! uuid_name {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         pub struct $name(pub uuid::Uuid);
 
+        impl $name {
+            /// Its text, in memory that the caller has for it.
+            pub fn text<'b>(&self, buffer: &'b mut [u8; 36]) -> &'b str {
+                self.0.hyphenated().encode_lower(buffer)
+            }
+        }
+
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.hyphenated().fmt(f)
@@ -132,49 +130,27 @@ uuid_name!(
 
 mod consent;
 mod rights;
+mod text;
 pub use consent::*;
 pub use rights::*;
+pub(crate) use text::{Text, as_text};
+pub use text::{hex, show_hex};
 
 /// Names the exact rule table a decision was made with: SHA-256 over its canonical form. Written as 64 hex digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PolicyDigest(pub [u8; 32]);
+crate::terms::as_text!(PolicyDigest);
 
 impl fmt::Display for PolicyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        text::show_hex(&self.0, f)
     }
 }
 
 impl FromStr for PolicyDigest {
     type Err = Malformed;
     fn from_str(s: &str) -> Result<Self, Malformed> {
-        hex32(s).map(Self).ok_or(Malformed("PolicyDigest"))
-    }
-}
-
-/// 32 bytes from 64 hexadecimal digits in lower case.
-fn hex32(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
-        return None;
-    }
-    let mut bytes = [0u8; 32];
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
-impl TryFrom<String> for PolicyDigest {
-    type Error = Malformed;
-    fn try_from(s: String) -> Result<Self, Malformed> {
-        s.parse()
-    }
-}
-
-impl From<PolicyDigest> for String {
-    fn from(v: PolicyDigest) -> String {
-        v.to_string()
+        text::hex32(s).map(Self).ok_or(Malformed("PolicyDigest"))
     }
 }
 
@@ -191,16 +167,17 @@ const COUNTRIES: &str = "\
     YT ZA ZM ZW XK";
 
 fn is_country(code: [u8; 2]) -> bool {
-    COUNTRIES.as_bytes().chunks(3).any(|known| known.starts_with(&code))
+    let (all, last) = COUNTRIES.as_bytes().as_chunks::<3>();
+    last == code || all.binary_search_by(|[a, b, _]| [*a, *b].cmp(&code)).is_ok()
 }
 
 /// A country (ISO 3166-1 alpha-2) with an optional subdivision (ISO 3166-2), upper case: `KR`, `US-CA`; `ZZ` is unknown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Jurisdiction {
     country: [u8; 2],
     subdivision: Option<[u8; 3]>,
 }
+crate::terms::as_text!(Jurisdiction);
 
 impl Jurisdiction {
     /// The place is not known: the rules that hold everywhere apply, with the latest time zone.
@@ -262,27 +239,14 @@ impl FromStr for Jurisdiction {
     }
 }
 
-impl TryFrom<String> for Jurisdiction {
-    type Error = Malformed;
-    fn try_from(s: String) -> Result<Self, Malformed> {
-        s.parse()
-    }
-}
-
-impl From<Jurisdiction> for String {
-    fn from(v: Jurisdiction) -> String {
-        v.to_string()
-    }
-}
-
 /// A statute under which Korean resident numbers are processed, as the operator names it: 1 to 48 of
 /// `A-Z a-z 0-9 - _ . : ~ / @ + =`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Statute {
     /// Zeros after the text.
     text: [u8; Self::MAX],
 }
+crate::terms::as_text!(Statute);
 
 impl Statute {
     /// The longest accepted text, in characters.
@@ -312,19 +276,6 @@ impl FromStr for Statute {
         let mut text = [0; Self::MAX];
         text[..s.len()].copy_from_slice(s.as_bytes());
         Ok(Self { text })
-    }
-}
-
-impl TryFrom<String> for Statute {
-    type Error = Malformed;
-    fn try_from(s: String) -> Result<Self, Malformed> {
-        s.parse()
-    }
-}
-
-impl From<Statute> for String {
-    fn from(statute: Statute) -> Self {
-        statute.to_string()
     }
 }
 

@@ -4,7 +4,7 @@
 use super::Settings;
 use crate::secret::Sensitive;
 use crate::source::Source;
-use crate::terms::{Purpose, RelyingParty, Scope};
+use crate::terms::{Purpose, RelyingParty, Scope, hex};
 use crate::tokens::callers::{self, Mint};
 use crate::tokens::keys::{Algorithm, SigningKey, VerifyingKey};
 use crate::tokens::{Token, disposal, files, receipts};
@@ -236,7 +236,7 @@ pub fn receipt_by_keys(place: &Source, text: &str) -> Result<Receipt, VerifyErro
 }
 
 fn receipt(payload: Vec<u8>) -> Result<Receipt, VerifyError> {
-    let sha256 = Sha256::digest(&payload).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex(&Sha256::digest(&payload));
     let payload = serde_json::from_slice(&payload).map_err(|_| crate::tokens::Rejected::Malformed)?;
     Ok(Receipt { payload, sha256 })
 }

@@ -4,12 +4,13 @@
 //! sealed for the place where it lies. What has changed meanwhile is left to whoever changed it, who sealed it anew.
 
 use super::{OpenError, Settings, open};
+use crate::flows::records;
 use crate::seal::{SealRing, Sealed};
 use crate::secret::Sensitive;
 use crate::store::copy::Item;
 use crate::store::embedded::{self, Embedded};
 use crate::store::shared::{self, Shared, copy::Target};
-use crate::store::{Batch, CommitError, Expect, Key, KeyId, Store, StoreError, Version};
+use crate::store::{Batch, CommitError, Expect, Key, KeyId, Space, Store, StoreError, Version};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -74,8 +75,12 @@ pub async fn seals(settings: &Settings, renew: bool) -> Result<Seals, SealsError
         let mut cursor = None;
         loop {
             let (items, next) = target.values(cursor).await?;
-            for found in items.into_iter().filter_map(found) {
-                look(&store, &ring, found, renew.then_some(now), &mut seals).await?;
+            for item in items {
+                match found(item) {
+                    Ok(Some(found)) => look(&store, &ring, found, renew.then_some(now), &mut seals).await?,
+                    Ok(None) => {}
+                    Err(Unread) => seals.unknown = seals.unknown.saturating_add(1),
+                }
             }
             let Some(next) = next else { return Ok(seals) };
             cursor = Some(next);
@@ -90,7 +95,12 @@ pub async fn seals(settings: &Settings, renew: bool) -> Result<Seals, SealsError
     let store = Embedded::open(&place).map_err(|error| SealsError::Embedded(directory, error))?;
     let mut all = Vec::new();
     store.export(PAGE, now, |page| {
-        all.extend(page.into_iter().filter_map(found));
+        for item in page {
+            match found(item) {
+                Ok(found) => all.extend(found),
+                Err(Unread) => seals.unknown = seals.unknown.saturating_add(1),
+            }
+        }
         true
     })?;
     for found in all {
@@ -99,14 +109,21 @@ pub async fn seals(settings: &Settings, renew: bool) -> Result<Seals, SealsError
     Ok(seals)
 }
 
+/// A record that may hold something sealed, and cannot be read.
+struct Unread;
+
 /// The item, if it holds something sealed.
-fn found(item: Item) -> Option<Found> {
-    let Item::Value { key, value, version, expires_at } = item else { return None };
-    let record: Value = serde_json::from_slice(&value).ok()?;
+fn found(item: Item) -> Result<Option<Found>, Unread> {
+    let Item::Value { key, value, version, expires_at } = item else { return Ok(None) };
+    let Ok(record) = records::decode::<Value>(&value) else {
+        // What else is no record: marks of the timers, tokens that were used.
+        return if matches!(key.space(), Space::Held | Space::Consent) { Err(Unread) } else { Ok(None) };
+    };
     let text = |member: &str| record.get(member).and_then(Value::as_str);
-    let sealed = Sealed::try_from(text(SEALED)?.to_owned()).ok()?;
+    let Some(sealed) = text(SEALED) else { return Ok(None) };
+    let sealed = Sealed::try_from(sealed.to_owned()).map_err(|_| Unread)?;
     let own = text(KEY).and_then(|own| own.parse().ok());
-    Some(Found { key, version, expires_at, record, sealed, own })
+    Ok(Some(Found { key, version, expires_at, record, sealed, own }))
 }
 
 /// Counts one, and seals it anew where that is wanted and needed.
@@ -145,7 +162,7 @@ async fn anew(store: &dyn Store, ring: &SealRing, found: Found, now: Timestamp) 
     let fresh = ring.open(&own, &place, &sealed).and_then(|plain: Sensitive<Vec<u8>>| ring.seal(&own, &place, &plain));
     let (Ok(fresh), Some(member)) = (fresh, record.get_mut(SEALED)) else { return Ok(false) };
     *member = Value::String(fresh.into());
-    let Ok(value) = serde_json::to_vec(&record) else { return Ok(false) };
+    let Ok(value) = records::encode(&record) else { return Ok(false) };
     let batch = Batch::new(key.partition()).require(key, Expect::Version(version)).put(key, value, expires_at);
     match store.commit(batch, now).await {
         Ok(_) => Ok(true),

@@ -17,7 +17,7 @@ use crate::tokens::disposal::{Commitment, Disposed, Opening};
 use jiff::Timestamp;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// Up to so many bytes are committed to and overwritten where they are: tens of microseconds.
 const AT_ONCE: usize = 128 * 1024;
@@ -50,7 +50,8 @@ struct State {
 
 struct Shared {
     state: Mutex<State>,
-    gone: watch::Sender<bool>,
+    /// Tells that they are.
+    gone: Notify,
 }
 
 impl Shared {
@@ -59,9 +60,21 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until they are gone.
+    async fn wait(&self) {
+        loop {
+            // Before the look: an end between the two is told.
+            let gone = self.gone.notified();
+            if matches!(self.state().stage, Stage::Gone(_)) {
+                return;
+            }
+            gone.await;
+        }
+    }
+
     fn ended(&self, sealed: Sealed) {
         self.state().stage = Stage::Gone(sealed);
-        self.gone.send_replace(true);
+        self.gone.notify_waiters();
     }
 }
 
@@ -99,7 +112,7 @@ impl Custody {
     pub fn new() -> Self {
         let state =
             State { stage: Stage::Empty, received_at: Timestamp::UNIX_EPOCH, whole: false, read: false, alone: false };
-        Self(Arc::new(Keeper(Arc::new(Shared { state: Mutex::new(state), gone: watch::Sender::new(false) }))))
+        Self(Arc::new(Keeper(Arc::new(Shared { state: Mutex::new(state), gone: Notify::new() }))))
     }
 
     /// Takes the picture of the call, which had come by `now`.
@@ -170,8 +183,7 @@ impl Custody {
                 false => tokio::task::spawn_blocking(dispose).await.ok()?,
             }
         }
-        let mut gone = shared.gone.subscribe();
-        tokio::time::timeout(bound, gone.wait_for(|gone| *gone)).await.ok()?.ok()?;
+        tokio::time::timeout(bound, shared.wait()).await.ok()?;
         let mut state = shared.state();
         let Stage::Gone(sealed) = &mut state.stage else { return None };
         let (commitment, opening) = sealed.take()?;
@@ -186,7 +198,7 @@ impl Picture {
     /// A picture that nobody waits for: no receipt can be had for it.
     pub fn unattended(bytes: Sensitive<Vec<u8>>, now: Timestamp) -> Self {
         let state = State { stage: Stage::Held(bytes), received_at: now, whole: true, read: false, alone: true };
-        Self(Arc::new(Shared { state: Mutex::new(state), gone: watch::Sender::new(false) }))
+        Self(Arc::new(Shared { state: Mutex::new(state), gone: Notify::new() }))
     }
 
     /// Adds the next bytes, if there is room for them.

@@ -10,8 +10,12 @@ pub struct Deadline(Instant);
 impl Deadline {
     /// `wait` from now.
     pub fn after(wait: Duration) -> Self {
-        let now = Instant::now();
-        Self(now.checked_add(wait).unwrap_or(now))
+        Self::of(Instant::now(), wait)
+    }
+
+    /// `wait` from an instant.
+    pub fn of(begun: Instant, wait: Duration) -> Self {
+        Self(begun.checked_add(wait).unwrap_or(begun))
     }
 
     /// Whether it has passed.

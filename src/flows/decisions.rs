@@ -1,32 +1,54 @@
 //! Looking up what was decided and why. Only the relying party that asked can find a decision.
 
-use super::idempotency::hex;
-use super::records::{DecisionRecord, OutcomeKind, decode};
+use super::records::{DecisionRecord, decode};
 use super::subject::Handle;
 use super::{App, Error};
-use crate::policy::{DataKind, Step};
+use crate::policy::{Decision, Step, Summary};
 use crate::store::{Partition, Space};
-use crate::terms::{DecisionId, PolicyDigest, RelyingParty, RuleId};
+use crate::terms::{DecisionId, RelyingParty, hex};
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 /// A decision as it is told. Nothing in it is personal.
 pub struct Told {
     /// Its name.
     pub decision: DecisionId,
-    /// What was decided.
-    pub outcome: OutcomeKind,
-    /// When.
+    /// When it was decided.
     pub decided_at: Timestamp,
-    /// The rule that was applied.
-    pub rule: RuleId,
-    /// The rules that were in force.
-    pub policy: PolicyDigest,
-    /// The kinds of data that were used, without repetition.
-    pub data_used: Vec<DataKind>,
+    /// What was decided.
+    pub what: Summary,
+}
+
+/// A decision as it is explained.
+pub struct Explained {
+    /// What is told of it otherwise.
+    pub told: Told,
+    of: Decision,
+}
+
+impl Explained {
+    fn new(decision: DecisionId, record: DecisionRecord) -> Self {
+        let what = Summary::of(&record.decision);
+        Self { told: Told { decision, decided_at: record.decided_at, what }, of: record.decision }
+    }
+
     /// What the rule rests on.
-    pub citations: Vec<String>,
+    pub fn citations(&self) -> impl Iterator<Item = String> {
+        self.of.citations().iter().map(|of| format!("{} (in force {})", of.text, of.in_force))
+    }
+
     /// How the rule led to the outcome.
-    pub steps: Vec<Step>,
+    pub fn steps(&self) -> &[Step] {
+        self.of.steps()
+    }
+}
+
+/// What is read of a [`DecisionRecord`] to tell it.
+#[derive(Deserialize)]
+pub(super) struct Brief {
+    decided_at: Timestamp,
+    pub decision: Summary,
 }
 
 impl App {
@@ -36,7 +58,7 @@ impl App {
         relying_party: &RelyingParty,
         decision: DecisionId,
         subject: &Handle,
-    ) -> Result<Option<Told>, Error> {
+    ) -> Result<Option<Explained>, Error> {
         let key = self.decision_key(relying_party, &decision);
         let Some(stored) = self.store.get(&key, self.now()).await? else { return Ok(None) };
         let record: DecisionRecord = decode(&stored.value)?;
@@ -44,7 +66,7 @@ impl App {
         if record.whose.as_ref() != Some(&whose) {
             return Ok(None);
         }
-        self.told(relying_party, decision).await.map(Some)
+        Ok(Some(Explained::new(decision, record)))
     }
 
     /// Tells whose a decision is to whoever knows both, and to nobody else: two decisions about one person have nothing in
@@ -57,31 +79,18 @@ impl App {
     /// The decision with this name, if this relying party asked for it. What is not there, what nothing was kept of
     /// and what is another's are looked up and answered alike.
     pub async fn told(&self, relying_party: &RelyingParty, decision: DecisionId) -> Result<Told, Error> {
-        let key = self.decision_key(relying_party, &decision);
-        let stored = self.store.get(&key, self.now()).await?.ok_or(Error::UnknownDecision)?;
-        let record: DecisionRecord = decode(&stored.value)?;
-        let of = &record.decision;
-        Ok(Told {
-            decision,
-            outcome: OutcomeKind::of(of.outcome()),
-            decided_at: record.decided_at,
-            rule: of.rule().clone(),
-            policy: of.policy(),
-            data_used: data_used(of.steps()),
-            citations: of.citations().iter().map(|c| format!("{} (in force {})", c.text, c.in_force)).collect(),
-            steps: of.steps().to_vec(),
-        })
+        let Brief { decided_at, decision: what } = self.recorded(relying_party, &decision).await?;
+        Ok(Told { decision, decided_at, what })
     }
-}
 
-fn data_used(steps: &[Step]) -> Vec<DataKind> {
-    let mut kinds = Vec::new();
-    for step in steps {
-        if let Step::Used { data } = step
-            && !kinds.contains(data)
-        {
-            kinds.push(*data);
-        }
+    /// The same, with the way to the outcome.
+    pub async fn explain(&self, relying_party: &RelyingParty, decision: DecisionId) -> Result<Explained, Error> {
+        Ok(Explained::new(decision, self.recorded(relying_party, &decision).await?))
     }
-    kinds
+
+    async fn recorded<T: DeserializeOwned>(&self, party: &RelyingParty, decision: &DecisionId) -> Result<T, Error> {
+        let key = self.decision_key(party, decision);
+        let stored = self.store.get(&key, self.now()).await?.ok_or(Error::UnknownDecision)?;
+        decode(&stored.value)
+    }
 }

@@ -11,7 +11,7 @@ use super::verify::{Ask, Shown};
 use super::{App, Error, Unread, later, unexpected};
 use crate::secret::wiped;
 use crate::store::{Batch, CommitError, Expect, Key, Partition, Space, Version};
-use crate::terms::{DecisionId, RelyingParty};
+use crate::terms::{DecisionId, RelyingParty, hex};
 use aws_lc_rs::digest::{Context, SHA256};
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl App {
 
     /// Where a decision lies. Another relying party's lies elsewhere, so it is not found.
     pub(super) fn decision_key(&self, relying_party: &RelyingParty, decision: &DecisionId) -> Key {
-        self.handles.key(Space::Decision, Partition::of(decision), relying_party, &decision.to_string())
+        self.handles.key(Space::Decision, Partition::of(decision), relying_party, decision.text(&mut [0; 36]))
     }
 
     /// What is known of the request.
@@ -159,10 +159,4 @@ pub(super) fn digest(parts: &[&[u8]]) -> String {
         }
         hex(sha.finish().as_ref())
     })
-}
-
-/// In hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

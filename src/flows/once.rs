@@ -3,11 +3,11 @@
 //! An idempotency key belongs to what it changes (a person, a consent). The request is kept as a keyed digest only, as in
 //! `idempotency`. What could not be done is not recorded: a retry looks again.
 
-use super::idempotency::{digest, hex};
+use super::idempotency::digest;
 use super::records::{decode, encode};
 use super::{App, Error};
 use crate::store::{Batch, Expect, Key, Partition, Space, Version};
-use crate::terms::{GuardianProblem, IdempotencyKey, Reason, RelyingParty, ReportId, RequestId};
+use crate::terms::{GuardianProblem, IdempotencyKey, Reason, RelyingParty, ReportId, RequestId, hex};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

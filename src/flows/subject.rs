@@ -3,7 +3,7 @@
 
 use super::App;
 use crate::store::{Key, Partition, Space};
-use crate::terms::{ConsentId, DecisionId, GuardianRef, RelyingParty, SubjectRef};
+use crate::terms::{ConsentId, DecisionId, GuardianRef, RelyingParty, SubjectRef, hex};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -79,22 +79,18 @@ impl Slot {
 impl App {
     /// The person whom the relying party calls so.
     pub(super) fn subject(&self, party: &RelyingParty, subject: &SubjectRef) -> Subject {
-        let text = format!("subject:{subject}");
-        let partition = self.handles.partition(party, &text);
-        Subject { party: party.clone(), handle: self.handle(Space::Subject, partition, party, &text), partition }
+        let partition = self.handles.partition(party, &format!("subject:{subject}"));
+        Subject { party: party.clone(), handle: self.subject_handle(party, subject), partition }
+    }
+
+    /// The keyed name of the person whom the relying party calls so.
+    pub(super) fn subject_handle(&self, party: &RelyingParty, subject: &SubjectRef) -> Handle {
+        Handle(hex(&self.handles.id(Space::Subject, party, &["handle:subject:", subject.as_str()])))
     }
 
     /// The guardian whom the relying party calls so.
     pub(super) fn guardian(&self, party: &RelyingParty, guardian: &GuardianRef) -> Handle {
-        let text = format!("guardian:{guardian}");
-        self.handle(Space::Guardian, self.handles.partition(party, &text), party, &text)
-    }
-
-    /// A keyed name: the id of a key that nothing is ever stored under.
-    fn handle(&self, space: Space, partition: Partition, party: &RelyingParty, text: &str) -> Handle {
-        let bytes = self.handles.key(space, partition, party, &format!("handle:{text}")).bytes();
-        let [_, _, id @ ..] = &bytes;
-        Handle(super::idempotency::hex(id))
+        Handle(hex(&self.handles.id(Space::Guardian, party, &["handle:guardian:", guardian.as_str()])))
     }
 
     /// Under which a person's consents and what is remembered for them are filed.
@@ -119,12 +115,12 @@ impl App {
 
     /// Where a consent lies. Another relying party's lies elsewhere, so it is not found.
     pub(super) fn consent_key(&self, party: &RelyingParty, id: &ConsentId) -> Key {
-        self.handles.key(Space::Consent, Partition::of_uuid(&id.0), party, &id.to_string())
+        self.handles.key(Space::Consent, Partition::of_uuid(&id.0), party, id.text(&mut [0; 36]))
     }
 
     /// Where the reading behind a decision lies until a consent is asked for.
     pub(super) fn held_key(&self, party: &RelyingParty, decision: &DecisionId) -> Key {
-        self.handles.key(Space::Held, Partition::of(decision), party, &decision.to_string())
+        self.handles.key(Space::Held, Partition::of(decision), party, decision.text(&mut [0; 36]))
     }
 
     /// Under which what is looked at then is filed. Only who has the store's secret can tell when that is.

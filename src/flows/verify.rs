@@ -3,7 +3,7 @@
 use super::decide::Found;
 use super::held::Held;
 use super::idempotency::{Earlier, InHand, Slip};
-use super::records::{DecisionRecord, KeptNothing, OutcomeKind, encode};
+use super::records::{DecisionRecord, KeptNothing, encode};
 use super::subject::{Slot, Subject};
 use super::{App, Call, Error, Picture, later, unexpected};
 use crate::age::BirthDate;
@@ -153,7 +153,7 @@ impl App {
                 return Err(error);
             }
         };
-        self.metrics.decided(OutcomeKind::of(decided.decision.outcome()).as_str());
+        self.metrics.decided(super::OutcomeKind::of(decided.decision.outcome()).as_str());
         if decided.decision.keeps_nothing() {
             // First, so that a retry after a fault does it too. Not for a statement, nor for a document in doubt.
             if decided.decision.suffices() && *decided.decision.outcome() == policy::Outcome::Blocked {

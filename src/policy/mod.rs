@@ -15,6 +15,7 @@ mod decision;
 mod guardian;
 pub mod rules;
 mod step;
+mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use decision::{AgeOver, Decision, Grant, Outcome};
 pub use guardian::{Consented, Remembered};
 pub use rules::{Rule, RuleSet};
 pub use step::{DataKind, Step};
+pub use summary::{OutcomeKind, Summary};
 
 use crate::age::{AgeThreshold, BirthDate};
 use crate::evidence::validate::Evidence;

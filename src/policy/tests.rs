@@ -438,6 +438,7 @@ fn every_outcome_survives_being_recorded_and_only_allowed_gives_a_grant() {
                 let decision = on_document(&rule, &evidence(birth, AssuranceLevel::Checked, &[*signal]), now);
                 let text = serde_json::to_string(&decision).unwrap();
                 assert_eq!(serde_json::from_str::<Decision>(&text).unwrap(), decision);
+                assert_eq!(serde_json::from_str::<Summary>(&text).unwrap(), Summary::of(&decision));
                 assert_eq!(decision.grant().is_some(), *decision.outcome() == Outcome::Allowed);
                 assert!(!decision.steps().is_empty() && !decision.citations().is_empty());
             }

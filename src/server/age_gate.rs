@@ -31,7 +31,7 @@ impl AgeGate {
 
     async fn check(&self, entered: Entered, ask: Ask, language: Language) -> Result<CheckAgeResponse, Status> {
         let (app, call) = (Arc::clone(&self.app), entered.call.clone());
-        let (custody, party) = (entered.custody.clone(), call.relying_party.clone());
+        let (custody, party) = (entered.custody()?, call.relying_party.clone());
         let answer = entered.run(async move { app.check_age(ask, call).await }).await?;
         let path = custody.answered(!matches!(answer.outcome, Outcome::Unreadable { .. }));
         let disposal = service::receipt(&self.app, &custody, &party, path).await;
@@ -45,7 +45,7 @@ impl AgeGateService for AgeGate {
         let entered = enter(&mut request)?;
         let wire = request.into_inner();
         let language = Language::of(&wire.language);
-        let ask = convert::ask(wire, &entered.custody, self.app.now())?;
+        let ask = convert::ask(wire, &entered.custody()?, self.app.now())?;
         self.check(entered, ask, language).await.map(Response::new)
     }
 
@@ -57,7 +57,7 @@ impl AgeGateService for AgeGate {
         let mut parts = request.into_inner();
         let header = header(&mut parts).await?;
         let (most, clock) = (self.app.image_bytes, || self.app.now());
-        let image = image(&mut parts, &header, most, &entered.custody, clock).await?;
+        let image = image(&mut parts, &header, most, &entered.custody()?, clock).await?;
         // With it goes what it has buffered of the picture.
         drop(parts);
         let ask = convert::ask_of_stream(&header, image)?;
@@ -81,7 +81,7 @@ impl AgeGateService for AgeGate {
     ) -> Result<Response<ExplainDecisionResponse>, Status> {
         let entered = enter(&mut request)?;
         let decision = convert::decision_id(&request.get_ref().decision_id)?;
-        let told = self.app.told(&entered.call.relying_party, decision).await?;
+        let told = self.app.explain(&entered.call.relying_party, decision).await?;
         Ok(Response::new(convert::explanation(&told, Language::of(&request.get_ref().language))))
     }
 

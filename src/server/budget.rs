@@ -149,19 +149,22 @@ impl Meter {
 }
 
 /// A request's body whose bytes are counted as they arrive.
-pub struct Counted {
-    inner: Body,
+pub struct Counted<B> {
+    inner: B,
     meter: Meter,
 }
 
-impl Counted {
+impl<B> Counted<B>
+where
+    B: HttpBody<Data = Bytes, Error = Status> + Unpin + Send + 'static,
+{
     /// Counts `body`.
-    pub fn body(body: Body, meter: Meter) -> Body {
+    pub fn body(body: B, meter: Meter) -> Body {
         Body::new(Self { inner: body, meter })
     }
 }
 
-impl HttpBody for Counted {
+impl<B: HttpBody<Data = Bytes, Error = Status> + Unpin> HttpBody for Counted<B> {
     type Data = Bytes;
     type Error = Status;
 

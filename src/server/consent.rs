@@ -118,9 +118,10 @@ impl ConsentService for Consents {
         let entered = enter(&mut request)?;
         let wire = request.into_inner();
         let language = Language::of(&wire.language);
-        let ask = wire::guardian(wire, &entered.custody, self.app.now())?;
+        let custody = entered.custody()?;
+        let ask = wire::guardian(wire, &custody, self.app.now())?;
         let (app, call) = (Arc::clone(&self.app), entered.call.clone());
-        let (custody, party) = (entered.custody.clone(), call.relying_party.clone());
+        let party = call.relying_party.clone();
         let changed = entered.run(async move { app.verify_guardian(ask, call).await }).await?;
         let unreadable = matches!(&changed.outcome, Ok(Done::GuardianRefused { problems, .. }) if problems.is_empty());
         let disposal = service::receipt(&self.app, &custody, &party, custody.answered(!unreadable)).await;

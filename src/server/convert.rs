@@ -11,7 +11,8 @@ use super::messages::{Language, Text};
 use super::proto::{self, check_age_request, check_age_response::Outcome as WireOutcome, read_document_response};
 use super::steps;
 use crate::flows::{
-    Answer, Ask, Custody, Field, Fields, Outcome, OutcomeKind, Picture, ReadAnswer, ReadAsk, Receipt, Shown, Told,
+    Answer, Ask, Custody, Explained, Field, Fields, Outcome, OutcomeKind, Picture, ReadAnswer, ReadAsk, Receipt, Shown,
+    Told,
 };
 use crate::secret::Sensitive;
 use crate::terms::{AssuranceLevel, DecisionId, DocumentKind, Jurisdiction, Purpose, Reason, Signal};
@@ -206,7 +207,7 @@ fn explained(reasons: &[Reason], language: Language) -> Vec<proto::Explained> {
 pub fn told(told: &Told) -> proto::GetDecisionResponse {
     proto::GetDecisionResponse {
         decision_id: told.decision.to_string(),
-        outcome: match told.outcome {
+        outcome: match told.what.outcome {
             OutcomeKind::Allowed => proto::OutcomeKind::Allowed,
             OutcomeKind::ConsentRequired => proto::OutcomeKind::ConsentRequired,
             OutcomeKind::Blocked => proto::OutcomeKind::Blocked,
@@ -215,19 +216,19 @@ pub fn told(told: &Told) -> proto::GetDecisionResponse {
         }
         .into(),
         decided_at: Some(timestamp(told.decided_at)),
-        rule_id: told.rule.to_string(),
-        policy_digest: told.policy.to_string(),
-        data_used: told.data_used.iter().map(|kind| steps::data_key(*kind).to_owned()).collect(),
+        rule_id: told.what.rule.to_string(),
+        policy_digest: told.what.policy.to_string(),
+        data_used: told.what.data_used.iter().map(|kind| steps::data_key(*kind).to_owned()).collect(),
     }
 }
 
 /// The answer to ExplainDecision.
-pub fn explanation(of: &Told, language: Language) -> proto::ExplainDecisionResponse {
+pub fn explanation(of: &Explained, language: Language) -> proto::ExplainDecisionResponse {
     let step = |step| proto::Step { key: steps::key(step).to_owned(), text: steps::text(step, language) };
     proto::ExplainDecisionResponse {
-        decision: Some(told(of)),
-        citations: of.citations.clone(),
-        steps: of.steps.iter().map(step).collect(),
+        decision: Some(told(&of.told)),
+        citations: of.citations().collect(),
+        steps: of.steps().iter().map(step).collect(),
     }
 }
 

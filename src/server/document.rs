@@ -30,9 +30,10 @@ impl DocumentService for Documents {
         let entered = enter(&mut request)?;
         let wire = request.into_inner();
         let language = Language::of(&wire.language);
-        let ask = convert::read_ask(wire, &entered.custody, self.app.now())?;
+        let custody = entered.custody()?;
+        let ask = convert::read_ask(wire, &custody, self.app.now())?;
         let (app, call) = (Arc::clone(&self.app), entered.call.clone());
-        let (custody, party) = (entered.custody.clone(), call.relying_party.clone());
+        let party = call.relying_party.clone();
         let answer = entered.run(async move { app.read_document(ask, call).await }).await?;
         let path = custody.answered(matches!(answer, ReadAnswer::Read { .. }));
         let disposal = service::receipt(&self.app, &custody, &party, path).await;

@@ -11,7 +11,7 @@ use super::access::{self, Needs, Row};
 use super::budget::{ANONYMOUS_BYTES, Budget, Counted, Held, Meter};
 use super::pace::{Obstacle, Pace, Paced};
 use super::quota::{Class, Quotas};
-use super::service::DISPOSAL;
+use super::service::{Admitted, DISPOSAL};
 use super::status::{self, Denied};
 use super::streams::{Ending, Side};
 use super::tls::ClientCertificate;
@@ -139,13 +139,13 @@ impl Gate {
 
     /// Until when the caller waits, and how much longer a refusal may take then. A little of its time is left for the
     /// answer to travel.
-    fn deadline(&self, headers: &HeaderMap) -> (Deadline, Duration) {
+    fn deadline(&self, headers: &HeaderMap, begun: Instant) -> (Deadline, Duration) {
         let asked = headers.get("grpc-timeout").and_then(|value| value.to_str().ok()).and_then(timeout);
-        let Some(asked) = asked else { return (Deadline::after(self.longest), DISPOSAL) };
+        let Some(asked) = asked else { return (Deadline::of(begun, self.longest), DISPOSAL) };
         let travel = (asked / 20).min(Duration::from_millis(20));
         let wait = asked.saturating_sub(travel).min(self.longest);
         let more = asked.saturating_sub(wait).saturating_sub(travel / 2);
-        (Deadline::after(wait), more.min(DISPOSAL))
+        (Deadline::of(begun, wait), more.min(DISPOSAL))
     }
 
     /// A refusal, with the receipt for the picture that the call took, if it took one. An answer has it already.
@@ -256,7 +256,7 @@ where
 {
     let begun = Instant::now();
     let row = access::row(request.uri().path());
-    let (deadline, more) = gate.deadline(request.headers());
+    let (deadline, more) = gate.deadline(request.headers(), begun);
     let certificate = request.extensions().get::<ClientCertificate>();
     let response = match gate.admit(row, request.headers(), certificate, deadline).await {
         Err(denied) => Ok(status::denied(denied).into_http()),
@@ -264,26 +264,23 @@ where
             let endless = row.is_some_and(|row| !row.bounded);
             let pictures = row.is_some_and(|row| row.pictures);
             let obstacle = caller.as_ref().filter(|_| pictures).map(|caller| gate.obstacle(caller, deadline));
-            let longest = gate.longest_stream(caller.as_ref());
-            let body = |body| {
-                if endless {
-                    gate.ending(body, Side::Request, longest)
-                } else {
-                    Paced::body(body, gate.pace, obstacle, Arc::clone(&gate.metrics))
-                }
-            };
-            let (request, taken) = equip(&gate, request.map(body), caller, deadline);
+            let longest = endless.then(|| gate.longest_stream(caller.as_ref()));
+            let (request, (meter, taken)) = equip(&gate, request, caller, deadline, pictures);
+            let request = request.map(|body| match longest {
+                Some(longest) => Counted::body(gate.ending(body, Side::Request, longest), meter),
+                None => Counted::body(Paced::new(body, gate.pace, obstacle, Arc::clone(&gate.metrics)), meter),
+            });
             let answer = inner.call(request);
             let response = tokio::time::timeout_at(deadline.instant().into(), answer)
                 .await
                 .unwrap_or_else(|_| Ok(status::denied(Denied::Late).into_http()))
-                .map(|response| match endless {
-                    true => response.map(|body| gate.ending(body, Side::Response, longest)),
-                    false => response,
+                .map(|response| match longest {
+                    Some(longest) => response.map(|body| gate.ending(body, Side::Response, longest)),
+                    None => response,
                 })
                 .map(explained);
             // By now the service and all that it held are gone.
-            match (response, taken.filter(|_| pictures)) {
+            match (response, taken) {
                 (Ok(response), Some(taken)) => Ok(gate.receipted(response, taken, more).await),
                 (response, _) => response,
             }
@@ -298,27 +295,26 @@ where
     response
 }
 
-/// Gives the request what its service needs: the caller, the deadline, and a body that is counted.
+/// Gives the request what its service needs: the caller and the deadline. With it comes what its body is counted against.
 fn equip(
     gate: &Gate,
-    request: Request<Body>,
+    mut request: Request<Body>,
     caller: Option<Caller>,
     deadline: Deadline,
-) -> (Request<Body>, Option<Taken>) {
-    let (mut parts, body) = request.into_parts();
-    let (meter, taken) = match caller {
+    pictures: bool,
+) -> (Request<Body>, (Meter, Option<Taken>)) {
+    let counted = match caller {
         None => (Meter::Alone(ANONYMOUS_BYTES), None),
         Some(caller) => {
             let held = Held::nothing(&gate.budget, caller.relying_party.clone());
-            let (custody, party) = (Custody::new(), caller.relying_party.clone());
-            parts.extensions.insert(custody.clone());
-            parts.extensions.insert(caller);
-            parts.extensions.insert(held.clone());
-            (Meter::Shared(held.clone()), Some(Taken { custody, party, _held: held }))
+            let custody = pictures.then(Custody::new);
+            let party = caller.relying_party.clone();
+            let taken = custody.clone().map(|custody| Taken { custody, party, _held: held.clone() });
+            request.extensions_mut().insert(Admitted { caller, deadline, custody, held: held.clone() });
+            (Meter::Shared(held), taken)
         }
     };
-    parts.extensions.insert(deadline);
-    (Request::from_parts(parts, Counted::body(body, meter)), taken)
+    (request, counted)
 }
 
 /// A refusal that the machinery between the socket and the services made gets a reason; every other has one.

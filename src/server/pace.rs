@@ -55,8 +55,8 @@ pub struct Paced {
 
 impl Paced {
     /// Lets `body` come at this pace.
-    pub fn body(body: Body, pace: Pace, obstacle: Option<Obstacle>, metrics: Arc<Metrics>) -> Body {
-        Body::new(Self { inner: body, pace, bytes: 0, waited: Duration::ZERO, waiting: None, obstacle, metrics })
+    pub fn new(body: Body, pace: Pace, obstacle: Option<Obstacle>, metrics: Arc<Metrics>) -> Self {
+        Self { inner: body, pace, bytes: 0, waited: Duration::ZERO, waiting: None, obstacle, metrics }
     }
 
     fn end(&mut self, status: Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {

@@ -6,7 +6,7 @@ use super::proto;
 use super::proto::rights_service_server::RightsService;
 use super::service::{self, enter};
 use crate::flows::App;
-use crate::flows::rights::{RightsChanged, Verdict};
+use crate::flows::rights::{Looked, RightsChanged, Verdict};
 use crate::terms::{RequestState, Right, Scope};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
@@ -78,13 +78,14 @@ impl RightsService for Rights {
         let entered = enter(&mut request)?;
         let ask = request.into_inner();
         let language = Language::of(&ask.language);
-        let ask = wire::prove(ask, &entered.custody, self.app.now())?;
+        let custody = entered.custody()?;
+        let ask = wire::prove(ask, &custody, self.app.now())?;
         if ask.offered.takes_staff() {
             entered.must_have(Scope::RightsDecide)?;
         }
         let subject = ask.subject.clone();
         let (app, call) = (Arc::clone(&self.app), entered.call.clone());
-        let (custody, party) = (entered.custody.clone(), call.relying_party.clone());
+        let party = call.relying_party.clone();
         let proved = entered.run(async move { app.prove_requester(ask, call).await }).await?;
         // Whether a card could be read is not told: nor is it told why something does not hold.
         let disposal = service::receipt(&self.app, &custody, &party, custody.answered(true)).await;
@@ -120,8 +121,13 @@ impl RightsService for Rights {
         if token.is_empty() {
             return Err(bad("token", Problem::Missing).into());
         }
-        let (app, party) = (Arc::clone(&self.app), entered.call.relying_party.clone());
-        let redeemed = entered.run(async move { app.redeem_proof(&token, &party).await }).await?;
+        let redeemed = match self.app.look_at_proof(&token, &entered.call.relying_party).await? {
+            Looked::Told(redeemed) => redeemed,
+            Looked::Good(good) => {
+                let app = Arc::clone(&self.app);
+                entered.run(async move { app.use_proof(*good).await }).await?
+            }
+        };
         let (about, subject) = redeemed.about.unzip();
         Ok(Response::new(proto::RedeemProofResponse {
             redemption: wire::redemption(redeemed.redemption),

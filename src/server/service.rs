@@ -18,22 +18,29 @@ use tonic::{Request, Status};
 /// The call as the guard let it through; with the proof of presence that must live as long as the handler.
 pub(super) struct Entered {
     pub call: Call,
-    /// What holds the picture of the call. A copy must not go into the flow: the flow may outlive the caller.
-    pub custody: Custody,
+    custody: Option<Custody>,
     scopes: Arc<BTreeSet<Scope>>,
-    held: Option<Held>,
+    held: Held,
     presence: Presence,
+}
+
+/// What the guard puts into the request of a caller.
+#[derive(Clone)]
+pub(super) struct Admitted {
+    pub caller: Caller,
+    pub deadline: Deadline,
+    /// Where the RPC takes pictures.
+    pub custody: Option<Custody>,
+    pub held: Held,
 }
 
 /// Takes what the guard put into the request. A request without it did not pass the guard, and is not served.
 pub(super) fn enter<T>(request: &mut Request<T>) -> Result<Entered, Status> {
-    let extensions = request.extensions_mut();
-    let caller: Caller = extensions.remove().ok_or_else(status::internal)?;
-    let deadline: Deadline = extensions.remove().ok_or_else(status::internal)?;
-    let custody = extensions.remove().unwrap_or_else(Custody::new);
+    let Admitted { caller, deadline, custody, held } =
+        request.extensions_mut().remove().ok_or_else(status::internal)?;
     let presence = Presence::new();
     let call = Call { relying_party: caller.relying_party, deadline, watch: presence.watch() };
-    Ok(Entered { call, custody, scopes: caller.scopes, held: extensions.remove(), presence })
+    Ok(Entered { call, custody, scopes: caller.scopes, held, presence })
 }
 
 /// How long an answer waits for its picture to be gone. When a flow has ended, it is.
@@ -50,6 +57,12 @@ pub(super) async fn receipt(
 }
 
 impl Entered {
+    /// What holds the picture of the call. A copy must not go into the flow: the flow may outlive the caller. An RPC that
+    /// the access table knows as one without pictures has none: no receipt would be given.
+    pub fn custody(&self) -> Result<Custody, Status> {
+        self.custody.clone().ok_or_else(status::internal)
+    }
+
     /// Refuses a caller without a scope that a part of a call takes besides the call's own.
     pub fn must_have(&self, scope: Scope) -> Result<(), Status> {
         if self.scopes.contains(&scope) { Ok(()) } else { Err(Denied::MissingScope(scope).into()) }
@@ -62,7 +75,7 @@ impl Entered {
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         // Where it stays: a flow is large, and each time it is handed on it would be copied.
-        let running = Outliving { flow: Some(Box::pin(flow)), held: self.held, presence: Some(self.presence) };
+        let running = Outliving { flow: Some(Box::pin(flow)), held: Some(self.held), presence: Some(self.presence) };
         async move { Ok(running.await.ok_or_else(status::internal)??) }
     }
 }

@@ -211,22 +211,27 @@ impl Handles {
 
     /// The key of the value named `text` that is idgate's own and belongs to no relying party.
     pub fn own_key(&self, space: Space, partition: Partition, text: &str) -> Key {
-        Key { space, partition, id: self.digest(space.letter(), "", text) }
+        Key { space, partition, id: self.digest(space.letter(), "", &[text]) }
+    }
+
+    /// A keyed name of what `parts`, one behind the other, name: the id of a key that nothing is ever stored under.
+    pub fn id(&self, space: Space, party: &RelyingParty, parts: &[&str]) -> [u8; 32] {
+        self.digest(space.letter(), party.as_str(), parts)
     }
 
     fn mac(&self, domain: u8, party: &RelyingParty, text: &str) -> [u8; 32] {
-        self.digest(domain, party.as_str(), text)
+        self.digest(domain, party.as_str(), &[text])
     }
 
     /// `party` is empty for what is idgate's own; no relying party's name is.
-    fn digest(&self, domain: u8, party: &str, text: &str) -> [u8; 32] {
+    fn digest(&self, domain: u8, party: &str, parts: &[&str]) -> [u8; 32] {
         let mut mac = hmac::Context::with_key(&self.0);
         mac.update(b"idgate store handle 1\0");
         mac.update(&[domain]);
         // A relying party holds no zero byte, so the two names cannot run into each other.
         mac.update(party.as_bytes());
         mac.update(&[0]);
-        mac.update(text.as_bytes());
+        parts.iter().for_each(|part| mac.update(part.as_bytes()));
         mac.sign().as_ref().try_into().expect("HMAC-SHA-256 has 32 bytes")
     }
 }
@@ -259,6 +264,23 @@ mod tests {
         for other in [key, handles(2).own_key(Space::Decision, p, "x"), handles(1).own_key(Space::Due, p, "x")] {
             assert_ne!(own.id, other.id);
         }
+    }
+
+    /// Computed with another implementation (Python's `hmac`). They must never change: what is stored is found by them.
+    #[test]
+    fn names_do_not_drift() {
+        let (shop, handles) = ("shop".parse().unwrap(), handles(1));
+        let id = |space, parts: &[&str]| crate::terms::hex(&handles.id(space, &shop, parts));
+        let person = "800cf4cc96fec810704703aab85db03779b9f5b4912101a7f0590c4cd21e25fb";
+        assert_eq!(id(Space::Subject, &["handle:subject:", "user-42"]), person);
+        assert_eq!(id(Space::Subject, &["handle:subject:user-42"]), person);
+        let guardian = "866727472822d8c57e519878a414c412dd2de2cbe1d2181c3eac6e6f3e40039c";
+        assert_eq!(id(Space::Guardian, &["handle:guardian:", "parent-7"]), guardian);
+        let key = handles.key(Space::Decision, Partition(3), &shop, "x");
+        assert_eq!(
+            crate::terms::hex(&key.bytes()),
+            format!("0364{}", "a1d0223ac3857a71c6a51fcad0f074ca31fd96cbe1b9f0eba5084a50b4be24e1")
+        );
     }
 
     #[test]

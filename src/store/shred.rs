@@ -4,10 +4,9 @@
 //! tells nothing about the key or about whom it is for, and no name is used twice.
 
 use crate::secret::Sensitive;
-use crate::terms::Malformed;
+use crate::terms::{Malformed, as_text};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -16,12 +15,13 @@ pub type ShredKey = Sensitive<[u8; 32]>;
 
 /// Names one key that can be destroyed: the place where it lies, and a random tag, so that a place that is used again is
 /// never taken for what lay there before. Written as 22 characters of base64url.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyId {
     pub(super) slot: u32,
     pub(super) tag: [u8; Self::TAG],
 }
+
+as_text!(KeyId);
 
 impl KeyId {
     /// The length of a tag.
@@ -51,19 +51,6 @@ impl FromStr for KeyId {
         let bytes = URL_SAFE_NO_PAD.decode(s).map_err(|_| BAD)?;
         let [a, b, c, d, tag @ ..] = <[u8; 4 + Self::TAG]>::try_from(bytes).map_err(|_| BAD)?;
         Ok(Self { slot: u32::from_be_bytes([a, b, c, d]), tag })
-    }
-}
-
-impl TryFrom<String> for KeyId {
-    type Error = Malformed;
-    fn try_from(s: String) -> Result<Self, Malformed> {
-        s.parse()
-    }
-}
-
-impl From<KeyId> for String {
-    fn from(id: KeyId) -> String {
-        id.to_string()
     }
 }
 

@@ -7,6 +7,7 @@ use super::{Attempts, Batch, CommitError, Key, KeyId, Limit, Partition, Receipt,
 use crate::audit::{Head, Link};
 use async_trait::async_trait;
 use jiff::Timestamp;
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -60,10 +61,18 @@ impl Stirring {
     }
 }
 
+type Getting<'f> = Pin<Box<dyn Future<Output = Result<Option<Stored>, StoreError>> + Send + 'f>>;
+
 #[async_trait]
 impl Store for Stirring {
-    async fn get(&self, key: &Key, now: Timestamp) -> Result<Option<Stored>, StoreError> {
-        self.inner.get(key, now).await
+    // The most frequent call by far: the future of the store behind, without one around it.
+    fn get<'s, 'k, 'f>(&'s self, key: &'k Key, now: Timestamp) -> Getting<'f>
+    where
+        Self: 'f,
+        's: 'f,
+        'k: 'f,
+    {
+        self.inner.get(key, now)
     }
 
     async fn commit(&self, batch: Batch, now: Timestamp) -> Result<Receipt, CommitError> {

@@ -323,32 +323,19 @@ closed_enum! {
 }
 
 /// SHA-256 of the exact text that was shown. Written as 64 hexadecimal digits, in lower case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TextDigest(pub [u8; 32]);
+super::as_text!(TextDigest);
 
 impl fmt::Display for TextDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        super::show_hex(&self.0, f)
     }
 }
 
 impl FromStr for TextDigest {
     type Err = Malformed;
     fn from_str(s: &str) -> Result<Self, Malformed> {
-        super::hex32(s).map(Self).ok_or(Malformed("TextDigest"))
-    }
-}
-
-impl TryFrom<String> for TextDigest {
-    type Error = Malformed;
-    fn try_from(s: String) -> Result<Self, Malformed> {
-        s.parse()
-    }
-}
-
-impl From<TextDigest> for String {
-    fn from(v: TextDigest) -> String {
-        v.to_string()
+        super::text::hex32(s).map(Self).ok_or(Malformed("TextDigest"))
     }
 }

@@ -24,7 +24,7 @@ impl Issuer {
     /// whoever gives it again gets what was signed.
     pub fn sign_receipt_once(
         &self,
-        name: &str,
+        name: impl AsRef<[u8]>,
         payload: impl FnOnce() -> Option<Vec<u8>>,
     ) -> Result<String, TokenError> {
         let keys = self.keys();

@@ -81,6 +81,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("rayon", &["evidence/read/"]), // only to reach the engine's threads
     ("rustix", &["cli/harden.rs", "flows/pool/priority.rs"]),
     ("redb", &["store/embedded"]),
+    ("rmp_serde", &["flows/records.rs"]),
+    ("data_encoding", &["terms/text.rs"]),
     ("hyper", &["flows/outbound.rs"]),
     ("hyper_util", &["flows/outbound.rs"]),
     ("hyper_rustls", &["flows/outbound.rs"]),

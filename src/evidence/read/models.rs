@@ -1,6 +1,7 @@
 //! The model files: found, hashed, checked against `SHA256SUMS`, and made into engines.
 
 use crate::evidence::text::Alphabet;
+use crate::terms::hex;
 use ocrs::{OcrEngine, OcrEngineParams};
 use rten::{Model, ModelOptions};
 use sha2::{Digest, Sha256};
@@ -71,10 +72,6 @@ fn listed_sum<'a>(sums: &'a str, name: &str) -> Option<&'a str> {
         let (sum, file) = line.split_once("  ")?;
         (file == name).then_some(sum)
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn load(bytes: Vec<u8>, name: &'static str) -> Result<Model, ModelError> {

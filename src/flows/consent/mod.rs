@@ -74,7 +74,9 @@ impl App {
     pub fn receipt(&self, consent: &Consent) -> Result<Option<String>, Error> {
         let Some(last) = consent.events().last() else { return Ok(None) };
         // An entry never changes, and neither does its receipt.
-        let name = format!("{} {} {:?} {}", consent.id(), last.seq, last.prev, last.at);
+        let before = last.prev.map_or([0; 32], |prev| prev.0);
+        let (id, seq, at) = (consent.id(), last.seq.to_be_bytes(), last.at.as_nanosecond().to_be_bytes());
+        let name = [&id.0.as_bytes()[..], &seq, &before, &at].concat();
         let at = consent.events().len().saturating_sub(1);
         let payload = || consent.receipt(at).map(|receipt| receipt.payload());
         self.issuer.sign_receipt_once(&name, payload).map(Some).map_err(|_| Error::Signing)

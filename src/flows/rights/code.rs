@@ -4,14 +4,13 @@
 //! and voice 10 minutes, e-mail 24 hours, letters 21 days) and few tries, and is gone once it held. The hash needs the
 //! store's secret and a number that is made for each code: without the secret nobody can test a guess.
 
-use super::super::idempotency::hex;
 use super::super::records::{decode, encode};
 use super::super::{App, Error, later, unexpected};
 use super::meter::Kind;
 use super::{ATTEMPTS, RightsNote, partition_of, told};
 use crate::secret::Sensitive;
 use crate::store::{Batch, CommitError, Expect, Key, Limit, Space, StoreError};
-use crate::terms::{CodeChannel, EventKind, ProofMethod, RelyingParty, RequestId, RightsNotPossible, SubjectRef};
+use crate::terms::{CodeChannel, EventKind, ProofMethod, RelyingParty, RequestId, RightsNotPossible, SubjectRef, hex};
 use aws_lc_rs::{constant_time, rand};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -19,14 +19,14 @@ pub use journal::OptOuts;
 pub use listing::{DuePage, DueRange};
 pub use open::{OpenAsk, Opened};
 pub use prove::{DataPoint, Offered, ProveAsk, Proved, Verdict};
-pub use redeem::Redeemed;
+pub use redeem::{Good, Looked, Redeemed};
 
 pub use crate::rights::plan::Plan;
 pub use crate::rights::{Extended, RightsRequest, Shown};
 
 use super::records::decode;
 use super::subject::{Handle, Slot, Subject};
-use super::{App, Error, Told, later};
+use super::{App, Error, Explained, later};
 use crate::audit::{Entry, ImageLife, RightsMoved};
 use crate::policy::Rule;
 use crate::rights::{Clock, Event, plan};
@@ -186,7 +186,7 @@ impl App {
     }
 
     /// Whether the decision that is to be explained is about the person who asks.
-    pub async fn explained(&self, request: &RightsRequest) -> Result<Option<Told>, Error> {
+    pub async fn explained(&self, request: &RightsRequest) -> Result<Option<Explained>, Error> {
         let Some(decision) = request.asked().decision else { return Ok(None) };
         let party = request.relying_party();
         let loaded = self.load_request(party, &request.id()).await?;
@@ -293,6 +293,6 @@ impl App {
 
     /// Where a request lies. Another relying party's lies elsewhere, so it is not found.
     fn request_key(&self, party: &RelyingParty, id: &RequestId) -> Key {
-        self.handles.key(Space::Rights, partition_of(id), party, &id.to_string())
+        self.handles.key(Space::Rights, partition_of(id), party, id.text(&mut [0; 36]))
     }
 }

@@ -106,7 +106,7 @@ impl Calls {
         let mut tries = 0;
         let result = loop {
             let mut connection = lanes.read()?;
-            let result = self.in_time(connection.send(command.clone(), slot(partition))).await;
+            let result = self.in_time(connection.send(&command, slot(partition))).await;
             if !again(&result, &mut tries).await {
                 break result;
             }
@@ -138,7 +138,7 @@ impl Calls {
     }
 
     async fn send_change(&self, connection: &mut Connection, command: Cmd, slot: u16) -> RedisResult<Value> {
-        let Some((replicas, patience)) = self.acknowledged else { return connection.send(command, slot).await };
+        let Some((replicas, patience)) = self.acknowledged else { return connection.send(&command, slot).await };
         let mut both = Pipeline::with_capacity(2);
         both.add_command(command).cmd("WAIT").arg(replicas).arg(patience);
         let mut answers = connection.send_all(both, slot).await?;

@@ -36,10 +36,12 @@ pub(super) enum Connection {
 
 impl Connection {
     /// Sends one command to whoever holds a slot.
-    pub(super) async fn send(&mut self, command: Cmd, slot: u16) -> RedisResult<Value> {
+    pub(super) async fn send(&mut self, command: &Cmd, slot: u16) -> RedisResult<Value> {
         let value = match self {
-            Self::One(connection) => connection.send_packed_command(&command).await?,
-            Self::Cluster(cluster) => cluster.route_command(command, RoutingInfo::SingleNode(master(slot))).await?,
+            Self::One(connection) => connection.send_packed_command(command).await?,
+            Self::Cluster(cluster) => {
+                cluster.route_command(command.clone(), RoutingInfo::SingleNode(master(slot))).await?
+            }
         };
         value.extract_error()
     }
@@ -64,8 +66,8 @@ impl Connector {
     pub(super) fn new(settings: &Settings) -> Result<Self, OpenError> {
         let answer = settings.longest();
         let connect = Duration::from_millis(settings.connect_ms.into());
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(connect)).set_response_timeout(Some(answer));
+        // Whoever waits for an answer sets its own bound (`Calls`, and the task that keeps the connections).
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(connect)).set_response_timeout(None);
         let account = Account::read(&settings.username, &settings.password)?;
         let certificates = certificates(settings)?;
         let infos = settings.urls.iter().map(|url| info(url, &account)).collect::<Result<Vec<_>, _>>()?;

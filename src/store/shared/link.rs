@@ -175,7 +175,7 @@ impl Link {
         }
         let (name, format) = &self.format;
         // A replica refuses this; that it is one is told by the probe.
-        drop(control.send(cmd("SET").arg(name).arg(format).arg("NX").take(), slot(FIRST)).await);
+        drop(control.send(cmd("SET").arg(name).arg(format).arg("NX"), slot(FIRST)).await);
         let found: Option<String> = ask(&mut control, cmd("GET").arg(name).take(), slot(FIRST)).await?;
         match found.as_deref() {
             Some(found) if found == *format => Ok(()),
@@ -235,7 +235,8 @@ async fn keep(link: Weak<Link>) {
             Ok(lanes) => {
                 tracing::info!("the store in Redis answers");
                 (told, tries) = (None, 0);
-                let master = strong.connector.master().await.ok().flatten();
+                let master = timeout(strong.patience, strong.connector.master()).await;
+                let master = master.ok().and_then(Result::ok).flatten();
                 strong.state.send_replace(State::Up(Arc::clone(&lanes)));
                 drop(strong);
                 let Some(why) = watch_over(&link, &lanes, &master).await else { return };
@@ -293,7 +294,7 @@ fn trouble(error: &RedisError) -> Trouble {
 }
 
 async fn ask<T: redis::FromRedisValue>(connection: &mut Connection, command: Cmd, slot: u16) -> Result<T, Trouble> {
-    let value = connection.send(command, slot).await.map_err(|error| trouble(&error))?;
+    let value = connection.send(&command, slot).await.map_err(|error| trouble(&error))?;
     from_redis_value(value).map_err(|_| Trouble::Away)
 }
 

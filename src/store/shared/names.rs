@@ -32,33 +32,51 @@ const TAGS: [(&str, u16); Partition::COUNT as usize] = [
     ("f20", 15471),
 ];
 
+/// The length of an id as it is written.
+const ID: usize = 43;
+
 /// The hash slot of a partition.
 pub(super) fn slot(partition: Partition) -> u16 {
     TAGS.get(usize::from(partition.number())).map_or(0, |(_, slot)| *slot)
 }
 
-/// Names keys under one namespace.
-pub(super) struct Names(String);
+/// Names keys under one namespace: how the names of each partition begin.
+pub(super) struct Names([String; Partition::COUNT as usize]);
 
 impl Names {
     pub(super) fn new(namespace: &str) -> Self {
-        Self(namespace.to_owned())
+        Self(TAGS.map(|(tag, _)| format!("{namespace}:{{{tag}}}:")))
     }
 
     fn of(&self, partition: Partition, rest: &str) -> String {
-        let tag = TAGS.get(usize::from(partition.number())).map_or("", |(tag, _)| tag);
-        format!("{}:{{{tag}}}:{rest}", self.0)
+        [self.before(partition), rest].concat()
+    }
+
+    fn before(&self, partition: Partition) -> &str {
+        self.0.get(usize::from(partition.number())).map_or("", String::as_str)
+    }
+
+    /// The name that a key's letter, what `between` adds to it, and its id make.
+    fn keyed(&self, key: &Key, between: &str) -> String {
+        let (before, [_, letter, id @ ..]) = (self.before(key.partition()), key.bytes());
+        let mut name = String::with_capacity(before.len() + between.len() + ID + 2);
+        name.push_str(before);
+        name.push(char::from(letter));
+        name.push_str(between);
+        name.push(':');
+        URL_SAFE_NO_PAD.encode_string(id, &mut name);
+        name
     }
 
     /// A value, or what is filed or counted under its name. The three are told apart by what their spaces are used for,
     /// but filings have a name of their own, since a value of the same name may stand beside them.
     pub(super) fn value(&self, key: &Key) -> String {
-        self.of(key.partition(), &format!("{}:{}", char::from(key.space().letter()), id(key)))
+        self.keyed(key, "")
     }
 
     /// What is filed under a key.
     pub(super) fn filed(&self, key: &Key) -> String {
-        self.of(key.partition(), &format!("{}f:{}", char::from(key.space().letter()), id(key)))
+        self.keyed(key, "f")
     }
 
     /// The last version that was given out in a partition.
@@ -108,11 +126,6 @@ pub(super) fn key(partition: Partition, letter: u8, id: &str) -> Option<Key> {
     let [number, space, rest @ ..] = &mut bytes;
     (*number, *space, *rest) = (partition.number(), letter, id);
     Key::read(&bytes)
-}
-
-fn id(key: &Key) -> String {
-    let [_, _, id @ ..] = key.bytes();
-    URL_SAFE_NO_PAD.encode(id)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use idgate::evidence::validate::{Unreadable, Verdict};
 use idgate::evidence::{Extraction, Timings};
 use idgate::flows::consent::ScopeChange;
 use idgate::flows::events::{Cursor, Wanted};
-use idgate::flows::rights::{Answer, DueRange};
+use idgate::flows::rights::{Answer, DueRange, Looked};
 use idgate::flows::{App, Ask, Call, Deadline, Presence, ReportAsk, Shown};
 use idgate::seal::SealRing;
 use idgate::secret::Sensitive;
@@ -66,10 +66,24 @@ pub fn now() -> Timestamp {
 }
 
 pub fn run(data: &[u8]) {
+    run_with(data, |line| line.to_vec());
+    // Records are written as MessagePack; as JSON, which is still read, they can be read and changed here.
+    if data.split(|byte| *byte == b'\n').any(|line| packed(line).is_some()) {
+        run_with(data, |line| packed(line).unwrap_or_else(|| line.to_vec()));
+    }
+}
+
+/// A line of JSON as MessagePack.
+fn packed(line: &[u8]) -> Option<Vec<u8>> {
+    let value: serde_json::Value = serde_json::from_slice(line).ok().filter(serde_json::Value::is_object)?;
+    rmp_serde::to_vec(&value).ok()
+}
+
+fn run_with(data: &[u8], form: impl Fn(&[u8]) -> Vec<u8>) {
     let mut input = Input(data);
     let (ask, conflicts, filed) = (input.byte().wrapping_sub(b'0'), input.byte() % 4, input.byte() % 8);
     let name = String::from_utf8_lossy(input.line().unwrap_or_default()).into_owned();
-    let values: VecDeque<Vec<u8>> = std::iter::from_fn(|| input.line()).take(VALUES).map(<[u8]>::to_vec).collect();
+    let values: VecDeque<Vec<u8>> = std::iter::from_fn(|| input.line()).take(VALUES).map(form).collect();
     // A panic under the lock is what is looked for: the next input has a whole fixture all the same.
     let fixture = FIXTURE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let filed = (0..filed).map(|at| key(&fixture.app, at)).collect();
@@ -160,6 +174,10 @@ async fn answer(app: &App, ask: u8, name: &str) {
             drop(app.report_underage(ask, &shop).await);
         }
         16 => drop(app.token_state(name, &shop).await),
-        _ => drop(app.redeem_proof(name, &shop).await),
+        _ => {
+            if let Ok(Looked::Good(good)) = app.look_at_proof(name, &shop).await {
+                drop(app.use_proof(*good).await);
+            }
+        }
     }
 }

@@ -134,7 +134,7 @@ async fn main() {
         .into_inner()
         .consent
         .unwrap();
-    let size = 3000;
+    let size = 1650;
     let place = StoreSettings { directory: directory.path().join("bare"), ..StoreSettings::default() };
     let bare = Bare {
         store: Embedded::open(&place).unwrap(),

@@ -44,9 +44,10 @@ pub async fn connect(address: SocketAddr) -> Channel {
 }
 
 /// Runs `calls` calls, `at_once` at a time, and returns calls a second.
-pub async fn rate<F, G>(calls: &[G], at_once: usize, call: impl Fn(G) -> F) -> f64
+pub async fn rate<F, G, T>(calls: &[G], at_once: usize, call: impl Fn(G) -> F) -> f64
 where
-    F: Future<Output = ()> + Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
     G: Clone,
 {
     let begun = Instant::now();

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_without_end_or_says_to_be_endless_is_refused() {
+    fn what_is_nested_too_deep_is_refused() {
         /// Passes over what it does not know, and buffers what is told by a member.
         #[derive(Debug, Deserialize)]
         struct Loose {

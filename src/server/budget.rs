@@ -73,15 +73,15 @@ impl Budget {
 
     fn try_take(&self, party: &RelyingParty, bytes: usize) -> Result<(), Over> {
         let mut ledger = self.ledger();
-        let all = ledger.all.checked_add(bytes).filter(|sum| *sum <= self.limit).ok_or(Over::Everyone)?;
-        let own = ledger.by_party.get(party).copied().unwrap_or_default();
-        let own = own.checked_add(bytes).filter(|sum| *sum <= self.share).ok_or(Over::Caller)?;
-        ledger.all = all;
-        match ledger.by_party.get_mut(party) {
-            Some(held) => *held = own,
-            None => drop(ledger.by_party.insert(party.clone(), own)),
+        let Ledger { all, by_party } = &mut *ledger;
+        let sum = all.checked_add(bytes).filter(|sum| *sum <= self.limit).ok_or(Over::Everyone)?;
+        let own = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= self.share).ok_or(Over::Caller);
+        match by_party.get_mut(party) {
+            Some(held) => *held = own(*held)?,
+            None => drop(by_party.insert(party.clone(), own(0)?)),
         }
-        self.metrics.images_held(all);
+        *all = sum;
+        self.metrics.images_held(sum);
         Ok(())
     }
 

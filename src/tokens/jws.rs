@@ -13,6 +13,7 @@ use quick_cache::sync::Cache;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 
 /// The longest token that is looked at.
 pub const MAX_TOKEN: usize = 8 * 1024;
@@ -104,25 +105,24 @@ pub(super) fn sign_bytes(key: &SigningKey, typ: &str, payload: &[u8]) -> Result<
 /// Texts whose signatures were made or found good lately, by their SHA-256. The name of the key is part of the text and no two keys
 /// have one name, so nothing about a signature that held can change; whether its key still verifies is asked each time.
 #[derive(Debug)]
-pub(super) struct Checked(Cache<[u8; 32], ()>);
+pub(super) struct Checked(Cache<[u8; 32], Arc<Stated>>);
+
+/// What the header of such a text states; its algorithm was that of its key.
+#[derive(Debug)]
+struct Stated {
+    kid: String,
+    typ: Option<String>,
+}
 
 impl Checked {
     pub(super) fn new(remembered: usize) -> Self {
         Self(Cache::new(remembered))
     }
 
-    fn holds(&self, text: &str, check: impl FnOnce() -> Result<(), Rejected>) -> Result<(), Rejected> {
-        let name = Sha256::digest(text).into();
-        if self.0.get(&name).is_none() {
-            check()?;
-            self.0.insert(name, ());
-        }
-        Ok(())
-    }
-
-    /// A text that was signed just now.
-    pub(super) fn made(&self, text: &str) {
-        self.0.insert(Sha256::digest(text).into(), ());
+    /// A text that was signed just now, with this key and as this type.
+    pub(super) fn made(&self, text: &str, key: &SigningKey, typ: &str) {
+        let stated = Stated { kid: key.public().kid().to_owned(), typ: Some(typ.to_owned()) };
+        self.0.insert(Sha256::digest(text).into(), Arc::new(stated));
     }
 }
 
@@ -135,18 +135,26 @@ pub(super) fn open_bytes<'k>(
     find: impl FnOnce(&str) -> Option<&'k VerifyingKey>,
     checked: Option<&Checked>,
 ) -> Result<(Vec<u8>, &'k VerifyingKey), Rejected> {
-    let key = key_of(text, types, longest, find)?;
+    if text.len() > longest {
+        return Err(Rejected::TooLarge);
+    }
     let (message, signature) = text.rsplit_once('.').ok_or(Rejected::Malformed)?;
     let (_, payload) = message.split_once('.').ok_or(Rejected::Malformed)?;
-    let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| Rejected::Malformed)?;
-    let check = || match crypto::verify(signature, message.as_bytes(), &key.decoding, key.algorithm().jwt()) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(Rejected::BadSignature),
-        Err(_) => Err(Rejected::Malformed),
-    };
-    match checked {
-        Some(checked) => checked.holds(text, check)?,
-        None => check()?,
+    let payload = || URL_SAFE_NO_PAD.decode(payload).map_err(|_| Rejected::Malformed);
+    let checked = checked.map(|checked| (checked, Sha256::digest(text).into()));
+    if let Some(stated) = checked.and_then(|(checked, name)| checked.0.get(&name)) {
+        let key = find(&stated.kid).ok_or(Rejected::UnknownKey)?;
+        return if types.contains(&stated.typ.as_deref()) { Ok((payload()?, key)) } else { Err(Rejected::WrongType) };
+    }
+    let (key, typ) = key_of(text, types, longest, find)?;
+    let payload = payload()?;
+    match crypto::verify(signature, message.as_bytes(), &key.decoding, key.algorithm().jwt()) {
+        Ok(true) => {}
+        Ok(false) => return Err(Rejected::BadSignature),
+        Err(_) => return Err(Rejected::Malformed),
+    }
+    if let Some((checked, name)) = checked {
+        checked.0.insert(name, Arc::new(Stated { kid: key.kid().to_owned(), typ }));
     }
     Ok((payload, key))
 }
@@ -178,19 +186,19 @@ fn object<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     if text.trim_ascii_start().starts_with('{') { serde_json::from_str(text).ok() } else { None }
 }
 
-/// The key that a token's header names, if that header is in order.
+/// The key that a token's header names, if that header is in order, and the type that it states.
 fn key_of<'k>(
     token: &str,
     types: &[Option<&str>],
     longest: usize,
     find: impl FnOnce(&str) -> Option<&'k VerifyingKey>,
-) -> Result<&'k VerifyingKey, Rejected> {
+) -> Result<(&'k VerifyingKey, Option<String>), Rejected> {
     let head = head_of(token, longest)?;
     let key = find(head.kid.as_deref().unwrap_or_default()).ok_or(Rejected::UnknownKey)?;
     if head.alg != key.algorithm().as_str() {
         return Err(Rejected::WrongAlgorithm);
     }
-    if types.contains(&head.typ.as_deref()) { Ok(key) } else { Err(Rejected::WrongType) }
+    if types.contains(&head.typ.as_deref()) { Ok((key, head.typ)) } else { Err(Rejected::WrongType) }
 }
 
 /// Opens a token as [`open_bytes`] does, and reads its claims. Times and audience are judged by whoever calls this, against a

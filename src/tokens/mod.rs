@@ -221,8 +221,9 @@ impl Issuer {
 
     /// Signs claims that may be shown to us again.
     fn sign<C: Serialize>(&self, typ: &str, claims: &C, expires_at: Timestamp) -> Result<Token, TokenError> {
-        let text = jws::sign(self.keys().current(), typ, claims)?;
-        self.checked.made(&text);
+        let keys = self.keys();
+        let text = jws::sign(keys.current(), typ, claims)?;
+        self.checked.made(&text, keys.current(), typ);
         Ok(Token { text, expires_at })
     }
 
